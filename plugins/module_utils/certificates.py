@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright: certops.vault_extca contributors
+"""X.509, through ``cryptography``, which is imported when a function first needs it.
+
+Texts in, plain values out; every function raises :class:`BadCertificate` (a ValueError) with a text for a person.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from typing import Any, List, NamedTuple, Optional, Sequence
+
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----\r?\n.*?-----END \1-----", re.DOTALL)
+# 100 names of 253 characters are 25 kB; a certificate of a megabyte is an attack or an accident.
+_LARGEST = 1024 * 1024
+
+
+class BadCertificate(ValueError):
+    """What was to be a certificate, key or request is not, or does not fit the rest."""
+
+
+class CertificateFacts(NamedTuple):
+    """What a certificate says of itself. ``serial_number`` is lower-case hex pairs joined by colons."""
+
+    serial_number: str
+    not_before: datetime
+    not_after: datetime
+    subject: str
+    issuer: str
+    identifiers: List[str]  # subjectAltName's DNS names, or the common name where there are none; lower case
+
+
+def pem_blocks(text: str, label: str) -> List[str]:
+    """The PEM blocks with this label (``CERTIFICATE``), each ending in one newline; text around them is left out."""
+    if len(text) > _LARGEST:
+        raise BadCertificate(f"a text of {len(text)} characters is no certificate chain; at most {_LARGEST} are read")
+    return [found.group(0).replace("\r\n", "\n") + "\n" for found in _PEM.finditer(text) if found.group(1) == label]
+
+
+def certificate_facts(pem: str) -> CertificateFacts:
+    """Parse one PEM certificate."""
+    certificate = _load(pem)
+    return CertificateFacts(
+        serial_number=format_serial(certificate.serial_number),
+        not_before=_utc(certificate, "not_valid_before"),
+        not_after=_utc(certificate, "not_valid_after"),
+        subject=certificate.subject.rfc4514_string(),
+        issuer=certificate.issuer.rfc4514_string(),
+        identifiers=_identifiers(certificate),
+    )
+
+
+def format_serial(number: int) -> str:
+    """Lower-case hex pairs joined by colons, as Vault prints a serial number."""
+    digits = f"{number:x}"
+    digits = digits.zfill(len(digits) + len(digits) % 2)
+    return ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
+
+
+def normalise_serial(serial_number: str) -> str:
+    """The one spelling of a serial number: hex pairs joined by colons or dashes, or bare hex. Raises ValueError."""
+    digits = re.sub(r"[:\- ]", "", serial_number.strip()).lower()
+    if not re.fullmatch(r"[0-9a-f]{1,64}", digits):
+        raise ValueError(
+            f"{serial_number[:80]!r} is not a serial number; write hex pairs joined by colons, such as '0a:1b:2c'"
+        )
+    return format_serial(int(digits, 16))
+
+
+def check_certificate(
+    certificate: str,
+    ca_chain: Sequence[str],
+    *,
+    private_key: Optional[str] = None,
+    csr: Optional[str] = None,
+    serial_number: Optional[str] = None,
+    identifiers: Optional[Sequence[str]] = None,
+) -> CertificateFacts:
+    """Check that a leaf parses and that key, request, serial number, names and chain agree with it.
+
+    Raises :class:`BadCertificate` for the first thing that does not; ``None`` leaves a check out.
+    """
+    leaf = _load(certificate)
+    facts = certificate_facts(certificate)
+    if serial_number is not None and serial_number and normalise_serial(serial_number) != facts.serial_number:
+        raise BadCertificate(
+            f"the certificate's serial number is {facts.serial_number}, but Vault says {serial_number}"
+        )
+    if private_key is not None and _public(load_private_key(private_key)) != _public(leaf):
+        raise BadCertificate("the private key does not belong to the certificate")
+    if csr is not None and _public(_load_csr(csr)) != _public(leaf):
+        raise BadCertificate("the certificate is for another key than the certificate signing request's")
+    if identifiers is not None and set(identifiers) != set(facts.identifiers):
+        raise BadCertificate(
+            f"the certificate is for {', '.join(sorted(facts.identifiers))}, not for {', '.join(sorted(identifiers))}"
+        )
+    _check_chain(leaf, [_load(one) for one in ca_chain])
+    return facts
+
+
+def as_pem(text: str, label: str = "CERTIFICATE") -> str:
+    """The PEM of a text that is PEM already, or base64 of DER. Raises BadCertificate."""
+    import base64
+    import binascii
+
+    if "-----BEGIN" in text:
+        return text if text.endswith("\n") else text + "\n"
+    try:
+        der = base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        der = b""
+    if not der:
+        raise BadCertificate("the text is neither PEM nor base64 of DER")
+    encoded = base64.b64encode(der).decode()
+    lines = "\n".join(encoded[at : at + 64] for at in range(0, len(encoded), 64))
+    return f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n"
+
+
+def load_private_key(pem: str, passphrase: Optional[str] = None) -> Any:
+    """A private key object of ``cryptography``. Its text is never part of an error."""
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        return load_pem_private_key(pem.encode(), passphrase.encode() if passphrase else None)
+    except (ValueError, TypeError) as error:
+        hint = "it is encrypted or not PEM" if isinstance(error, TypeError) else "it is not a PEM private key"
+        raise BadCertificate(f"the private key cannot be read: {hint}") from None
+    except Exception as error:  # UnsupportedAlgorithm is no ValueError
+        raise BadCertificate(f"the private key cannot be read: {type(error).__name__}") from None
+
+
+def csr_identifiers(pem: str) -> List[str]:
+    """The DNS names that a certificate signing request asks for, lower case, sorted."""
+    return sorted(_identifiers(_load_csr(pem)))
+
+
+def csr_fingerprint(pem: str) -> str:
+    """SHA-256 of a request's DER, hex: the same request whatever its white space."""
+    import hashlib
+
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return hashlib.sha256(_load_csr(pem).public_bytes(Encoding.DER)).hexdigest()
+
+
+def same_certificates(one: Any, other: Any) -> bool:
+    """Whether two PEM bundles hold the same certificates in the same order, whatever their white space."""
+    if one == other:
+        return True
+    return _der_list(one or "") == _der_list(other or "")
+
+
+def _der_list(text: str) -> List[Any]:
+    import base64
+
+    # Comparing needs no parsing: the bytes between the PEM markers are the certificate.
+    blocks = pem_blocks(text, "CERTIFICATE")
+    if not blocks:
+        return [text.strip()]
+    return [base64.b64decode("".join(block.split("\n")[1:-2])) for block in blocks]
+
+
+def _load(pem: str) -> Any:
+    from cryptography import x509
+
+    blocks = pem_blocks(pem, "CERTIFICATE")
+    if not blocks:
+        raise BadCertificate("there is no PEM certificate in the text")
+    try:
+        return x509.load_pem_x509_certificate(blocks[0].encode())
+    except ValueError as error:
+        raise BadCertificate(f"the certificate cannot be parsed: {error}") from None
+
+
+def _load_csr(pem: str) -> Any:
+    from cryptography import x509
+
+    try:
+        csr = x509.load_pem_x509_csr(pem.encode())
+    except ValueError:
+        raise BadCertificate(
+            "the certificate signing request cannot be parsed; it must be PEM (BEGIN CERTIFICATE REQUEST)"
+        ) from None
+    if not csr.is_signature_valid:
+        raise BadCertificate("the certificate signing request's signature is not valid")
+    return csr
+
+
+def _public(holder: Any) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    encoded: bytes = holder.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return encoded
+
+
+def _utc(certificate: Any, name: str) -> datetime:
+    # The aware properties came with cryptography 42; the naive ones are deprecated since.
+    moment = getattr(certificate, name + "_utc", None)
+    if moment is None:
+        moment = getattr(certificate, name).replace(tzinfo=timezone.utc)
+    aware: datetime = moment
+    return aware
+
+
+def _identifiers(holder: Any) -> List[str]:
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    try:
+        names = holder.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return [name.lower() for name in names.get_values_for_type(x509.DNSName)]
+    except x509.ExtensionNotFound:
+        return [str(one.value).lower() for one in holder.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    except ValueError as error:
+        raise BadCertificate(f"the certificate's extensions cannot be parsed: {error}") from None
+
+
+def _check_chain(leaf: Any, chain: Sequence[Any]) -> None:
+    for position, (one, issuer) in enumerate(zip([leaf, *chain], chain), start=1):
+        if one.issuer != issuer.subject or not _signed_by(one, issuer):
+            raise BadCertificate(
+                f"the chain is not in order: its certificate {position} ({issuer.subject.rfc4514_string()}) "
+                f"did not issue {one.subject.rfc4514_string() or 'the certificate before it'}"
+            )
+
+
+def _signed_by(certificate: Any, issuer: Any) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+    key, signature = issuer.public_key(), certificate.signature
+    signed, algorithm = certificate.tbs_certificate_bytes, certificate.signature_hash_algorithm
+    try:
+        if isinstance(key, rsa.RSAPublicKey):
+            pss = certificate.signature_algorithm_oid.dotted_string == "1.2.840.113549.1.1.10"
+            scheme = padding.PSS(padding.MGF1(algorithm), padding.PSS.AUTO) if pss else padding.PKCS1v15()
+            key.verify(signature, signed, scheme, algorithm)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(signature, signed, ec.ECDSA(algorithm))
+        else:  # Ed25519 and Ed448 sign without parameters
+            key.verify(signature, signed)
+    except (InvalidSignature, TypeError, ValueError):
+        return False
+    return True

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright: certops.vault_extca contributors
+"""The base of every module: shared options, the connection, results, and the one place where errors become failures."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, Optional, TypeVar
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .external_ca import ExternalCA, OrderReference, parse_order_reference
+from .polling import Patience
+from .vault_auth import AUTH_METHODS
+from .vault_connection import VaultConnection
+from .vault_errors import ExtcaError, InvalidInput, PermissionDenied
+
+Spec = Dict[str, Any]
+Parsed = TypeVar("Parsed")
+
+# Documented in plugins/doc_fragments/connection.py.
+CONNECTION: Spec = dict(
+    url=dict(type="str"),
+    proxies=dict(type="raw"),
+    ca_cert=dict(type="path", aliases=["cacert"]),
+    validate_certs=dict(type="bool"),
+    namespace=dict(type="str"),
+    timeout=dict(type="int"),
+    retries=dict(type="raw"),
+    retry_action=dict(type="str", choices=["ignore", "warn"], default="warn"),
+)
+# Documented in plugins/doc_fragments/auth.py.
+AUTH: Spec = dict(
+    auth_method=dict(type="str", choices=AUTH_METHODS, default="token"),
+    mount_point=dict(type="str"),
+    token=dict(type="str", no_log=True),
+    token_path=dict(type="path", no_log=False),
+    token_file=dict(type="str", default=".vault-token", no_log=False),
+    token_validate=dict(type="bool", default=False, no_log=False),
+    revoke_token=dict(type="bool", default=True, no_log=False),
+    username=dict(type="str"),
+    password=dict(type="str", no_log=True),
+    role_id=dict(type="str"),
+    secret_id=dict(type="str", no_log=True),
+    wrapped_secret_id=dict(type="str", no_log=True),
+    jwt=dict(type="str", no_log=True),
+    kubernetes_token_path=dict(type="path", no_log=False),
+    aws_profile=dict(type="str", aliases=["boto_profile"]),
+    aws_access_key=dict(type="str", aliases=["aws_access_key_id"], no_log=False),
+    aws_secret_key=dict(type="str", aliases=["aws_secret_access_key"], no_log=True),
+    aws_security_token=dict(type="str", no_log=True),
+    region=dict(type="str"),
+    aws_iam_server_id=dict(type="str"),
+    azure_tenant_id=dict(type="str"),
+    azure_client_id=dict(type="str"),
+    azure_client_secret=dict(type="str", no_log=True),
+    azure_resource=dict(type="str", default="https://management.azure.com/"),
+    cert_auth_public_key=dict(type="path"),
+    cert_auth_private_key=dict(type="path", no_log=False),
+)
+# Documented in plugins/doc_fragments/mount.py.
+MOUNT: Spec = dict(mount=dict(type="str", default="pki-external-ca", aliases=["engine_mount_point"]))
+# Documented in plugins/doc_fragments/order_reference.py.
+ORDER_REFERENCE: Spec = dict(role_name=dict(type="str"), order_id=dict(type="str"), id=dict(type="str"))
+ORDER_REFERENCE_RULES: Spec = dict(
+    required_one_of=[("order_id", "id")],
+    required_together=[("role_name", "order_id")],
+    mutually_exclusive=[("order_id", "id")],
+)
+# Documented in plugins/doc_fragments/waiting.py.
+WAITING: Spec = dict(
+    wait=dict(type="bool", default=True),
+    wait_timeout=dict(type="int", default=300),
+    poll_interval=dict(type="float"),
+)
+
+
+class ExtcaModule(AnsibleModule):
+    """An AnsibleModule that knows how to reach the engine. Supports check mode unless told otherwise."""
+
+    def __init__(self, argument_spec: Spec, **kwargs: Any) -> None:
+        self._connection: Optional[VaultConnection] = None
+        kwargs.setdefault("supports_check_mode", True)
+        super().__init__(argument_spec={**CONNECTION, **AUTH, **MOUNT, **argument_spec}, **kwargs)
+
+    @contextmanager
+    def external_ca(self) -> Iterator[ExternalCA]:
+        """The engine, for the length of a ``with`` block; whatever is raised inside becomes this module's failure."""
+        self._connection = VaultConnection(self.params, warn=self.warn, hide=self.no_log_values.add)
+        try:
+            if self.params.get("id"):
+                self.params["mount"], order = parse_order_reference(self.params["id"])
+                self.params.update(order._asdict())
+            yield ExternalCA(self._connection, self.params["mount"])
+        except PermissionDenied as error:
+            lacking = self._connection.missing_capability(error)
+            advice = f" On {error.path} {lacking}." if lacking else " Check the token and its policies."
+            self.fail_json(msg=error.message + advice, **error.details)
+        except ExtcaError as error:
+            self.fail_json(msg=error.message, **error.details)
+
+    def option(self, name: str, parse: Callable[[Any], Parsed]) -> Parsed:
+        """An option's value as ``parse`` reads it; its ValueError becomes an InvalidInput that names the option."""
+        try:
+            return parse(self.params[name])
+        except ValueError as error:
+            raise InvalidInput(f"{name}: {error}.") from None
+
+    def order_reference(self) -> OrderReference:
+        """The order that role_name and order_id, or id in their place, name."""
+        return OrderReference(self.params["role_name"], self.params["order_id"])
+
+    def patience(self) -> Patience:
+        """The options of waiting."""
+        timeout, interval = self.params["wait_timeout"], self.params["poll_interval"]
+        if timeout < 0:
+            raise InvalidInput(f"wait_timeout {timeout} is negative; write seconds from 0 on.")
+        if interval is not None and not 0.1 <= interval <= 3600:
+            raise InvalidInput(f"poll_interval {interval:g} is not between 0.1 and 3600 seconds; leave it out to adapt.")
+        return Patience(timeout, interval)
+
+    def fail_json(self, msg: str, **kwargs: Any) -> Any:
+        """End with a failure."""
+        self._close()
+        return super().fail_json(msg, **kwargs)
+
+    def exit_json(self, **kwargs: Any) -> Any:
+        """End with a result."""
+        self._close()
+        return super().exit_json(**kwargs)
+
+    def _close(self) -> None:
+        # Before the result is printed, so that a warning of it is still part of the result.
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

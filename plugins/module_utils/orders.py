@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright: certops.vault_extca contributors
+"""The life of an order as who waits for it sees it: until challenges are there, until it ends, and why it failed."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+
+from . import certificates, order_states
+from .challenge_proofs import DNS_01
+from .external_ca import Certificate, Challenge, ExternalCA, NoCertificateYet, Order, OrderReference
+from .polling import Clock, Patience, SystemClock, Waited, wait_until
+from .vault_errors import ExtcaError, NotFound, PermissionDenied, VaultError
+
+# A performance standby may not know an order yet that the active node has just made.
+UNKNOWN_AT_FIRST = 5.0
+
+Progress = Callable[[Order, float], None]
+
+
+class OrderFailed(ExtcaError):
+    """An order that has ended without a certificate, or not in time."""
+
+
+class Issued(NamedTuple):
+    """What became of an order. ``order`` is None where the token may not read statuses, ``certificate`` before the end."""
+
+    order: Optional[Order]
+    certificate: Optional[Certificate]
+    polls: int
+    elapsed: float
+
+
+def survives(error: Exception, elapsed: float) -> bool:
+    """Whether waiting goes on after this error: trouble that passes, or an order that is not known everywhere yet."""
+    if isinstance(error, NotFound):
+        return elapsed < UNKNOWN_AT_FIRST and not error.errors
+    return isinstance(error, VaultError) and error.transient
+
+
+def read_order(external_ca: ExternalCA, reference: OrderReference, *, timeout: Optional[float] = None) -> Order:
+    """An order's status. Raises NotFound, in words, where the role has no such order."""
+    order = external_ca.order(reference, timeout=timeout)
+    if order is None:
+        raise NotFound(
+            f"Role {reference.role_name} at {external_ca.mount} has no order {reference.order_id}. "
+            "Check role_name, order_id, mount and namespace."
+        )
+    return order
+
+
+def wait_for_order(
+    external_ca: ExternalCA,
+    reference: OrderReference,
+    patience: Patience,
+    *,
+    until: Callable[[Order], bool],
+    progress: Progress = lambda order, elapsed: None,
+    clock: Clock = SystemClock(),
+) -> Waited[Order]:
+    """Read an order's status until ``until`` is satisfied. Raises what does not pass, and the last trouble at the deadline."""
+    waited = wait_until(
+        lambda seconds: read_order(external_ca, reference, timeout=seconds),
+        until,
+        patience,
+        survives=survives,
+        stage=lambda order: order["order_status"],
+        progress=progress,
+        clock=clock,
+    )
+    if waited.value is None and waited.trouble is not None:
+        raise waited.trouble
+    return waited
+
+
+def wait_for_challenges(
+    external_ca: ExternalCA, reference: OrderReference, patience: Patience, *, clock: Clock = SystemClock()
+) -> Order:
+    """Wait until the order's challenges are known, or it needs none any more. Raises OrderFailed."""
+    waited = wait_for_order(
+        external_ca, reference, patience, until=lambda order: order_states.has_challenges(order["order_status"]), clock=clock
+    )
+    assert waited.value is not None
+    if not waited.settled or waited.value["order_status"] in order_states.TERMINAL - {order_states.COMPLETED}:
+        raise failure(waited.value, reference, waited.elapsed, waited.polls, waited.trouble)
+    return waited.value
+
+
+def obtain_certificate(
+    external_ca: ExternalCA,
+    reference: OrderReference,
+    patience: Optional[Patience],
+    *,
+    certificate_format: str = "pem",
+    progress: Progress = lambda order, elapsed: None,
+    clock: Clock = SystemClock(),
+) -> Issued:
+    """Wait for an order to complete (with ``patience``; None looks once) and fetch what it issued.
+
+    Raises OrderFailed for an order that ended otherwise or not in time. A token that may fetch but not read the status gets
+    its certificate all the same.
+    """
+    try:
+        if patience is None:
+            waited: Waited[Order] = Waited()
+            waited.value, waited.polls = read_order(external_ca, reference), 1
+        else:
+            waited = wait_for_order(
+                external_ca,
+                reference,
+                patience,
+                until=lambda order: order_states.is_terminal(order["order_status"]),
+                progress=progress,
+                clock=clock,
+            )
+    except PermissionDenied as error:
+        return _fetch_without_status(external_ca, reference, patience, certificate_format, error, clock)
+    order = waited.value
+    assert order is not None
+    if order["order_status"] != order_states.COMPLETED:
+        if patience is None and not order_states.is_terminal(order["order_status"]):
+            return Issued(order, None, waited.polls, waited.elapsed)
+        raise failure(order, reference, waited.elapsed, waited.polls, waited.trouble)
+    certificate = external_ca.certificate(reference, certificate_format)
+    return Issued(order, certificate, waited.polls, waited.elapsed)
+
+
+def _fetch_without_status(
+    external_ca: ExternalCA,
+    reference: OrderReference,
+    patience: Optional[Patience],
+    certificate_format: str,
+    denied: PermissionDenied,
+    clock: Clock,
+) -> Issued:
+    waited = wait_until(
+        lambda seconds: external_ca.certificate(reference, certificate_format, timeout=seconds),
+        lambda certificate: True,
+        patience or Patience(0),
+        survives=survives,
+        clock=clock,
+    )
+    if waited.value is None:
+        trouble = waited.trouble
+        if trouble is not None and not isinstance(trouble, NoCertificateYet):
+            raise trouble
+        raise OrderFailed(
+            f"Order {reference.order_id} of role {reference.role_name} has no certificate after {waited.elapsed:.0f} s, and why "
+            f"is not known: the token may fetch the certificate but not read {denied.path}. Permit read there to see the state.",
+            polls=waited.polls,
+            elapsed=round(waited.elapsed, 3),
+        )
+    return Issued(None, waited.value, waited.polls, waited.elapsed)
+
+
+def verify(issued: Issued) -> certificates.CertificateFacts:
+    """Check what Vault returned before anybody uses it. Raises OrderFailed with what does not fit."""
+    certificate, order = issued.certificate, issued.order
+    assert certificate is not None
+    try:
+        blocks = certificates.pem_blocks(certificates.as_pem(certificate["certificate"]), "CERTIFICATE")
+        if not blocks:
+            raise certificates.BadCertificate("there is no PEM certificate in the text")
+        facts = certificates.check_certificate(
+            blocks[0],
+            [certificates.as_pem(one) for one in certificate["ca_chain"]],
+            private_key=certificates.as_pem(certificate["private_key"], "PRIVATE KEY") if certificate["private_key"] else None,
+            csr=order["csr"] if order and order["csr"] and not certificate["private_key"] else None,
+            serial_number=certificate["serial_number"],
+        )
+        missing = sorted({one.lower() for one in order["identifiers"]} - set(facts.identifiers)) if order else []
+        if missing:
+            raise certificates.BadCertificate(
+                f"the certificate is for {', '.join(facts.identifiers)} and lacks {', '.join(missing)}"
+            )
+    except certificates.BadCertificate as error:
+        raise OrderFailed(
+            f"What Vault returned for the order cannot be used: {error}. Nothing was returned or written. Check that nothing "
+            "between alters Vault's answers, and order anew.",
+            **(public(order) if order else {}),
+        ) from None
+    return facts
+
+
+def public(order: Order) -> Dict[str, Any]:
+    """An order as modules return it."""
+    return {key: value for key, value in order.items() if key != "csr"}
+
+
+# ---------------------------------------------------------------------- why
+
+
+def failure(
+    order: Order, reference: OrderReference, elapsed: float, polls: int, trouble: Optional[Exception] = None
+) -> OrderFailed:
+    """The exception for an order that has ended badly, or not in time: state, reason, challenges, and what to do."""
+    status = order["order_status"]
+    ended = order_states.is_terminal(status)
+    sentences = [
+        f"Order {reference.order_id} of role {reference.role_name} "
+        + (f"ended as {status}" if ended else f"is still {status} after {elapsed:.0f} s")
+        + (f": {order['last_error'].rstrip('.')}." if order["last_error"] else ".")
+    ]
+    if trouble is not None:
+        sentences.append(f"The last look failed: {trouble}")
+    sentences.extend(_causes(order))
+    if order["challenges"] and status != order_states.REVOKED:
+        sentences.append(f"Challenges: {_list_challenges(order['challenges'])}.")
+    return OrderFailed(
+        " ".join(sentences), **public(order), elapsed=round(elapsed, 3), polls=polls
+    )
+
+
+def _causes(order: Order) -> List[str]:
+    status = order["order_status"]
+    if status == order_states.ERROR:
+        invalid = [
+            f"{one['challenge_type']} of {identifier}"
+            for identifier, rows in order["challenges"].items()
+            for one in rows
+            if one["challenge_status"] == "invalid"
+        ]
+        found = f"The ACME server found {_join(invalid)} invalid. " if invalid else ""
+        return [f"{found}Mend what the error names, then create a new order: a failed one cannot be resumed."]
+    if status == order_states.EXPIRED:
+        return ["Its challenges were not fulfilled in time. Create a new order."]
+    if status == order_states.REVOKED:
+        return ["Its certificate was revoked. Create a new order if one is still needed."]
+    if status == order_states.AWAITING_CHALLENGE_FULFILLMENT:
+        waiting = unfulfilled(order)
+        if waiting:
+            return [
+                f"Nobody has marked a challenge of {_join(waiting)} as fulfilled: publish it and run "
+                "vault_extca_order_challenge_fulfilled."
+            ]
+        return ["Its challenges are marked as fulfilled; Vault has not gone on yet."]
+    if status.startswith("vault-challenge"):
+        return ["Vault's DNS provider has not got its TXT record to all name servers; vault_extca_dns_provider_test tells why."]
+    if status in ("notify-acme-server-challenges-completed", "processing-challenge"):
+        return ["The ACME server has not finished validating; look again later, with a longer wait_timeout."]
+    if status == "fetching-certificate":
+        return ["The CA has validated everything and not issued yet; look again later, with a longer wait_timeout."]
+    if not order_states.has_challenges(status):
+        return ["Vault has not got the order to the ACME server; check directory_url and trusted_ca of the ACME account."]
+    return []
+
+
+def unfulfilled(order: Order) -> List[str]:
+    """Identifiers that wait for somebody to fulfil one of their challenges."""
+    return [
+        identifier
+        for identifier, rows in order["challenges"].items()
+        if rows and not any(_in_hand(one) for one in rows)
+    ]
+
+
+def _in_hand(challenge: Challenge) -> bool:
+    if challenge["challenge_status"] != "pending":
+        return True
+    return challenge["challenge_type"] == DNS_01 and challenge["requires_manual_fulfillment"] is False
+
+
+def _list_challenges(challenges: Dict[str, List[Challenge]]) -> str:
+    rows = [
+        f"{identifier} " + ", ".join(f"{one['challenge_type']} {one['challenge_status']}" for one in of_identifier)
+        for identifier, of_identifier in sorted(challenges.items())
+    ]
+    shown = rows[:10]
+    return "; ".join(shown) + (f"; and {len(rows) - len(shown)} more" if len(rows) > len(shown) else "")
+
+
+def _join(names: Sequence[str]) -> str:
+    shown = list(names[:5])
+    return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright: certops.vault_extca contributors
+"""Desired state: a resource is a description of its fields, and one function brings it about."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+from .vault_errors import InvalidInput
+
+
+def same(one: Any, other: Any) -> bool:
+    """Plain equality, with nothing and emptiness taken as one."""
+    return bool((one or None) == (other or None))
+
+
+def same_set(one: Any, other: Any) -> bool:
+    """Equality of lists whatever their order and repetitions."""
+    return set(one or ()) == set(other or ())
+
+
+class Field(NamedTuple):
+    """A field of a resource: how two values compare, whether it is fixed after creation, whether it is never read back."""
+
+    name: str
+    same: Callable[[Any, Any], bool] = same
+    fixed: bool = False
+    write_only: bool = False
+
+
+class Resource(NamedTuple):
+    """What a kind of resource is called, and its fields."""
+
+    kind: str
+    fields: Sequence[Field]
+
+    def wanted(self, params: Mapping[str, Any]) -> Dict[str, Any]:
+        """The fields that a module's options give a value; the others are left as they are."""
+        return {one.name: params[one.name] for one in self.fields if params.get(one.name) is not None}
+
+    def readable(self, values: Mapping[str, Any]) -> Dict[str, Any]:
+        """What may be shown of these values."""
+        hidden = {one.name for one in self.fields if one.write_only}
+        return {name: value for name, value in values.items() if name not in hidden}
+
+
+class Change(NamedTuple):
+    """What was, or in check mode would be, done. ``value`` is the resource afterwards, None if there is none."""
+
+    changed: bool
+    value: Optional[Dict[str, Any]]
+    before: Dict[str, Any]
+    after: Dict[str, Any]
+
+    def diff(self) -> Dict[str, Any]:
+        """For Ansible's ``--diff``; holds nothing that is write-only."""
+        return {"before": self.before, "after": self.after}
+
+
+def ensure(
+    resource: Resource,
+    name: str,
+    *,
+    state: str,
+    wanted: Mapping[str, Any],
+    current: Optional[Mapping[str, Any]],
+    write: Callable[[Dict[str, Any]], Dict[str, Any]],
+    delete: Callable[[], None],
+    check_mode: bool,
+    recreate: bool = False,
+    rewrite: bool = False,
+) -> Change:
+    """Make ``current`` (None: there is none) what ``wanted`` says, or absent.
+
+    ``write`` gets all fields that are to be sent and returns the resource; an update repeats what is not wanted otherwise, since
+    whether Vault keeps what a write leaves out is not for us to rely on. ``recreate`` permits to delete and create where a
+    field that is fixed differs; ``rewrite`` sends the write-only fields although they cannot be compared.
+    Raises InvalidInput for a fixed field that differs.
+    """
+    if state == "absent":
+        if current is None:
+            return Change(False, None, {}, {})
+        if not check_mode:
+            delete()
+        return Change(True, None, resource.readable(current), {})
+
+    if current is None:
+        return _create(resource, wanted, {}, write, check_mode)
+
+    differing = [
+        one
+        for one in resource.fields
+        if one.name in wanted and not one.write_only and not one.same(wanted[one.name], current.get(one.name))
+    ]
+    fixed = [one for one in differing if one.fixed]
+    if fixed and not recreate:
+        raise InvalidInput(_fixed(resource, name, fixed, wanted, current))
+    if fixed:
+        if not check_mode:
+            delete()
+        return _create(resource, wanted, resource.readable(current), write, check_mode)
+
+    secrets = [one for one in resource.fields if one.write_only and one.name in wanted]
+    if not differing and not (rewrite and secrets):
+        return Change(False, dict(current), {}, {})
+    body = {one.name: current[one.name] for one in resource.fields if current.get(one.name) is not None}
+    body.update(resource.readable(wanted))
+    if rewrite:
+        body.update({one.name: wanted[one.name] for one in secrets})
+    value = {**current, **resource.readable(wanted)} if check_mode else write(body)
+    before = {one.name: current.get(one.name) for one in differing}
+    after = {one.name: wanted[one.name] for one in differing}
+    if rewrite and secrets:
+        after.update({one.name: "rewritten" for one in secrets})
+    return Change(True, value, before, after)
+
+
+def _create(
+    resource: Resource,
+    wanted: Mapping[str, Any],
+    before: Dict[str, Any],
+    write: Callable[[Dict[str, Any]], Dict[str, Any]],
+    check_mode: bool,
+) -> Change:
+    shown = resource.readable(wanted)
+    return Change(True, shown if check_mode else write(dict(wanted)), before, shown)
+
+
+def _fixed(
+    resource: Resource, name: str, fields: List[Field], wanted: Mapping[str, Any], current: Mapping[str, Any]
+) -> str:
+    which = ", ".join(f"{one.name} is {current.get(one.name)!r} and not {wanted[one.name]!r}" for one in fields)
+    return (
+        f"{resource.kind} {name} exists, and cannot be changed in what is fixed after creation: {which}. "
+        "Use another name, delete it first (state: absent), or set recreate: true to have it deleted and created anew."
+    )

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright: certops.vault_extca contributors
+"""Auth methods: a row each. hvac does the logins; this says what each needs and what its failure means."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence
+
+from .vault_errors import BadRequest, InvalidInput, LoginFailed, MissingLibrary, NotFound, PermissionDenied, VaultError
+
+Options = Mapping[str, Any]
+
+
+class AuthMethod(NamedTuple):
+    """How one method logs in: the options it cannot do without, and hvac's call."""
+
+    required: Sequence[str]
+    call: Callable[[Any, Options, Dict[str, str]], Any]  # (hvac client, options, {"mount_point": …} if given)
+
+
+def _approle(client: Any, options: Options, mount: Dict[str, str]) -> Any:
+    return client.auth.approle.login(role_id=options["role_id"], secret_id=options.get("secret_id"), **mount)
+
+
+def _userpass(client: Any, options: Options, mount: Dict[str, str]) -> Any:
+    return client.auth.userpass.login(username=options["username"], password=options["password"], **mount)
+
+
+def _ldap(client: Any, options: Options, mount: Dict[str, str]) -> Any:
+    return client.auth.ldap.login(username=options["username"], password=options["password"], **mount)
+
+
+def _jwt(client: Any, options: Options, mount: Dict[str, str]) -> Any:
+    path = {"path": mount["mount_point"]} if mount else {}
+    return client.auth.jwt.jwt_login(role=options["role_id"], jwt=options["jwt"], **path)
+
+
+def _kubernetes(client: Any, options: Options, mount: Dict[str, str]) -> Any:
+    return client.auth.kubernetes.login(role=options["role_id"], jwt=_service_account_token(options), **mount)
+
+
+def _cert(client: Any, options: Options, mount: Dict[str, str]) -> Any:
+    # The session presents the certificate already; the role only narrows which configured one it must match.
+    return client.auth.cert.login(
+        name=options.get("role_id") or "",
+        cert_pem=options["cert_auth_public_key"],
+        key_pem=options["cert_auth_private_key"],
+        **mount,
+    )
+
+
+def _aws_iam(client: Any, options: Options, mount: Dict[str, str]) -> Any:
+    access_key, secret_key, session_token = _aws_credentials(options)
+    return client.auth.aws.iam_login(
+        access_key=access_key,
+        secret_key=secret_key,
+        session_token=session_token,
+        header_value=options.get("aws_iam_server_id"),
+        role=options.get("role_id"),
+        region=options.get("region") or "us-east-1",
+        **mount,
+    )
+
+
+def _azure(client: Any, options: Options, mount: Dict[str, str]) -> Any:
+    return client.auth.azure.login(role=options["role_id"], jwt=options.get("jwt") or _azure_token(options), **mount)
+
+
+def _gcp(client: Any, options: Options, mount: Dict[str, str]) -> Any:
+    return client.auth.gcp.login(role=options["role_id"], jwt=options["jwt"], **mount)
+
+
+LOGINS: Mapping[str, AuthMethod] = {
+    "approle": AuthMethod(["role_id"], _approle),
+    "userpass": AuthMethod(["username", "password"], _userpass),
+    "ldap": AuthMethod(["username", "password"], _ldap),
+    "jwt": AuthMethod(["role_id", "jwt"], _jwt),
+    "kubernetes": AuthMethod(["role_id"], _kubernetes),
+    "cert": AuthMethod(["cert_auth_public_key", "cert_auth_private_key"], _cert),
+    "aws_iam": AuthMethod([], _aws_iam),
+    "azure": AuthMethod(["role_id"], _azure),
+    "gcp": AuthMethod(["role_id", "jwt"], _gcp),
+}
+AUTH_METHODS: List[str] = ["token", *LOGINS, "none"]
+
+
+def log_in(connection: Any, client: Any, options: Options, environ: Mapping[str, str], hide: Callable[[str], None]) -> bool:
+    """Give the client a token. Returns whether that token came from a login and should be revoked afterwards."""
+    method = options.get("auth_method") or "token"
+    if method == "none":
+        return False
+    if method == "token":
+        client.token = find_token(options, environ)
+        hide(client.token)
+        if options.get("token_validate"):
+            connection.request("GET", "auth/token/lookup-self")
+        return False
+    row = LOGINS[method]
+    options = _with_unwrapped_secret_id(connection, dict(options), hide)
+    missing = [name for name in row.required if options.get(name) in (None, "")]
+    if missing:
+        raise InvalidInput(f"auth_method {method} needs {' and '.join(missing)}.")
+    mount = {"mount_point": options["mount_point"]} if options.get("mount_point") else {}
+    try:
+        client.token = _token_of(method, row.call(_Caller(connection, client), options, mount))
+    except (BadRequest, PermissionDenied, NotFound) as error:
+        said = "; ".join(" ".join(one.split()) for one in error.errors) or f"status {error.status}"
+        raise LoginFailed(
+            f"The login with auth_method {method} at auth/{options.get('mount_point') or method.split('_')[0]} failed: {said}. "
+            f"Check {' and '.join(row.required) or 'its credentials'}, mount_point and namespace.",
+            status=error.status,
+            path=error.path,
+        ) from None
+    hide(client.token)
+    return bool(options.get("revoke_token", True))
+
+
+def find_token(options: Options, environ: Mapping[str, str]) -> str:
+    """The token: option, then VAULT_TOKEN, then the file ``token_file`` in ``token_path`` or the home directory."""
+    token = options.get("token") or environ.get("VAULT_TOKEN")
+    if token:
+        return str(token).strip()
+    folder = options.get("token_path") or environ.get("HOME") or os.path.expanduser("~")
+    path = os.path.join(folder, options.get("token_file") or ".vault-token")
+    try:
+        with open(path, encoding="utf-8") as file:
+            token = file.read().strip()
+    except FileNotFoundError:
+        token = ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"The token file {path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.") from None
+    if not token:
+        raise InvalidInput(
+            f"There is no Vault token: the option token and VAULT_TOKEN are empty, and {path} does not hold one. "
+            "Give one of them, or another auth_method."
+        )
+    return str(token)
+
+
+class _Caller:
+    """hvac's auth methods over our own requests, so that a login meets the same errors, redirects and limits as all else."""
+
+    def __init__(self, connection: Any, client: Any) -> None:
+        from hvac.api import AuthMethods
+
+        self.auth = AuthMethods(adapter=_LoginAdapter(connection, client.adapter))
+
+
+class _LoginAdapter:
+    def __init__(self, connection: Any, adapter: Any) -> None:
+        self._connection = connection
+        self._adapter = adapter
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._adapter, name)
+
+    def login(self, url: str, use_token: bool = True, **kwargs: Any) -> Any:
+        # hvac hands over "/v1/auth/<mount>/login…" and what it would send; the certificate is the session's already.
+        return self._connection.request("POST", url.split("/v1/", 1)[1], body=kwargs.get("json") or {}).body
+
+    def post(self, url: str, **kwargs: Any) -> Any:
+        return self.login(url, **kwargs)
+
+
+def _token_of(method: str, body: Any) -> str:
+    auth = body.get("auth") if isinstance(body, dict) else None
+    token = auth.get("client_token") if isinstance(auth, dict) else None
+    if not isinstance(token, str) or not token:
+        raise LoginFailed(f"The login with auth_method {method} was answered without a token. Check mount_point.")
+    return token
+
+
+def _with_unwrapped_secret_id(connection: Any, options: Dict[str, Any], hide: Callable[[str], None]) -> Dict[str, Any]:
+    """Exchange ``wrapped_secret_id`` for the secret id it wraps: it can be opened once, so a thief is noticed."""
+    wrapping_token = options.get("wrapped_secret_id")
+    if not wrapping_token:
+        return options
+    try:
+        answer = connection.request("POST", "sys/wrapping/unwrap", body={"token": wrapping_token})
+    except VaultError as error:
+        if error.transient:
+            raise
+        raise LoginFailed(
+            "wrapped_secret_id cannot be unwrapped: it has expired, or somebody has opened it before. If nobody of yours has, "
+            "treat the secret id as stolen and destroy it.",
+            status=error.status,
+        ) from None
+    secret_id = (answer.data or {}).get("secret_id")
+    if not isinstance(secret_id, str):
+        raise LoginFailed("wrapped_secret_id does not wrap a secret id of an AppRole.")
+    hide(secret_id)
+    return dict(options, secret_id=secret_id)
+
+
+def _service_account_token(options: Options) -> str:
+    if options.get("jwt"):
+        return str(options["jwt"])
+    path = options.get("kubernetes_token_path") or "/var/run/secrets/kubernetes.io/serviceaccount/token"
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(
+            f"auth_method kubernetes needs jwt, or a service account token in {path}, which cannot be read: "
+            f"{getattr(error, 'strerror', None) or 'it is not text'}."
+        ) from None
+
+
+def _aws_credentials(options: Options) -> Any:
+    if options.get("aws_access_key") and options.get("aws_secret_key"):
+        return options["aws_access_key"], options["aws_secret_key"], options.get("aws_security_token")
+    try:
+        import boto3
+    except ImportError as error:
+        raise MissingLibrary("boto3", error) from None
+    credentials = boto3.session.Session(profile_name=options.get("aws_profile")).get_credentials()
+    if credentials is None:
+        raise InvalidInput("auth_method aws_iam found no AWS credentials. Give aws_access_key and aws_secret_key, or aws_profile.")
+    return credentials.access_key, credentials.secret_key, credentials.token
+
+
+def _azure_token(options: Options) -> str:
+    try:
+        import azure.identity
+    except ImportError as error:
+        raise MissingLibrary("azure-identity", error) from None
+    client_id = options.get("azure_client_id")
+    if client_id and options.get("azure_client_secret"):
+        if not options.get("azure_tenant_id"):
+            raise InvalidInput("auth_method azure with azure_client_secret needs azure_tenant_id.")
+        credential: Any = azure.identity.ClientSecretCredential(
+            options["azure_tenant_id"], client_id, options["azure_client_secret"]
+        )
+    else:
+        credential = azure.identity.ManagedIdentityCredential(**({"client_id": client_id} if client_id else {}))
+    resource = options.get("azure_resource") or "https://management.azure.com/"
+    try:
+        return str(credential.get_token(f"{resource.rstrip('/')}/.default").token)
+    except Exception as error:  # azure-identity's errors share no public base class over its versions
+        raise LoginFailed(f"Azure gave no token for auth_method azure: {type(error).__name__}. Check the azure_* options.") from None
