@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ from typing import Self
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_PORT_TAKEN = re.compile("address (already )?in use", re.IGNORECASE)
 _SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
@@ -120,7 +122,7 @@ class Service:
                     return
                 except ServiceError as error:
                     # Another process on this machine was quicker to take the port.
-                    if attempt == 3 or "already in use" not in str(error) and "address in use" not in str(error):
+                    if attempt == 3 or not _PORT_TAKEN.search(str(error)):
                         raise
         except BaseException:
             self.close()
@@ -134,7 +136,8 @@ class Service:
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self.environment()},
-                preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 - no thread is started before the services
+                # Safe as long as no thread is started before the services.
+                preexec_fn=_die_with_parent(os.getpid()),
             )
         deadline = time.monotonic() + self.ready_timeout
         while True:

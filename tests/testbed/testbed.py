@@ -178,6 +178,6 @@ class Testbed:
         """Write the coordinates as a file of variables (JSON, hence YAML too), readable by its owner only."""
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w") as stream:
+        with os.fdopen(descriptor, "w") as stream:
             json.dump(self.coordinates(), stream, indent=2)
             stream.write("\n")
