@@ -23,7 +23,7 @@ NAME_FIELDS = {"name": Field(required=True)}
 DELETE_FIELDS = {**NAME_FIELDS, "force": Field(Kind.BOOL, default=False)}
 WRITE_FIELDS = {
     **DELETE_FIELDS,
-    "acme_account_name": Field(required=True),
+    "acme_account_name": Field(),
     "allowed_domains": Field(Kind.LIST),
     "allowed_domain_options": Field(Kind.LIST, allowed=domains.OPTIONS),
     "allowed_challenge_types": Field(Kind.LIST, default=CHALLENGE_TYPES, allowed=CHALLENGE_TYPES),
@@ -84,6 +84,8 @@ class Roles:
     def write(self, request: Request) -> Response:
         """Create a role, or change the fields that are sent."""
         name = request.data["name"]
+        if not request.get("acme_account_name"):
+            raise invalid("missing required field 'acme_account_name'")
         if self._context.answer("OQ-17") == "unknown":
             ignored = [field for field in _PROVIDER_FIELDS if request.data.pop(field, None) is not None]
             if ignored:
