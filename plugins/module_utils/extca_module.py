@@ -75,7 +75,7 @@ WAITING: Spec = dict(
 )
 
 
-class ExtcaModule(AnsibleModule):
+class ExtcaModule(AnsibleModule):  # type: ignore[misc]  # ansible-core ships no types
     """An AnsibleModule that knows how to reach the engine. Supports check mode unless told otherwise."""
 
     def __init__(self, argument_spec: Spec, **kwargs: Any) -> None:
@@ -116,7 +116,9 @@ class ExtcaModule(AnsibleModule):
         if timeout < 0:
             raise InvalidInput(f"wait_timeout {timeout} is negative; write seconds from 0 on.")
         if interval is not None and not 0.1 <= interval <= 3600:
-            raise InvalidInput(f"poll_interval {interval:g} is not between 0.1 and 3600 seconds; leave it out to adapt.")
+            raise InvalidInput(
+                f"poll_interval {interval:g} is not between 0.1 and 3600 seconds; leave it out to adapt."
+            )
         return Patience(timeout, interval)
 
     def fail_json(self, msg: str, **kwargs: Any) -> Any:

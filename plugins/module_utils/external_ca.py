@@ -430,7 +430,7 @@ class ExternalCA:
 # ---------------------------------------------------------------------- what may stand in a path
 
 
-def _checked(option: str, value: str, pattern: "re.Pattern[str]") -> str:
+def _checked(option: str, value: str, pattern: re.Pattern[str]) -> str:
     if not pattern.fullmatch(value):
         raise InvalidInput(
             f"{option} {value[:80]!r} cannot be used: it must consist of letters, digits, '_', '-' and '.' "
@@ -458,7 +458,9 @@ def _mount(value: str) -> str:
     segments = mount.split("/")
     printable = mount.isprintable() and not re.search(r"[*+?#%\\\s]", mount)
     if not mount or not printable or any(segment in ("", ".", "..") for segment in segments):
-        raise InvalidInput(f"mount {value[:80]!r} is not the path of a mount, such as 'pki-external-ca' or 'team/acme'.")
+        raise InvalidInput(
+            f"mount {value[:80]!r} is not the path of a mount, such as 'pki-external-ca' or 'team/acme'."
+        )
     return mount
 
 

@@ -78,7 +78,11 @@ def wait_for_challenges(
 ) -> Order:
     """Wait until the order's challenges are known, or it needs none any more. Raises OrderFailed."""
     waited = wait_for_order(
-        external_ca, reference, patience, until=lambda order: order_states.has_challenges(order["order_status"]), clock=clock
+        external_ca,
+        reference,
+        patience,
+        until=lambda order: order_states.has_challenges(order["order_status"]),
+        clock=clock,
     )
     assert waited.value is not None
     if not waited.settled or waited.value["order_status"] in order_states.TERMINAL - {order_states.COMPLETED}:
@@ -164,7 +168,9 @@ def verify(issued: Issued) -> certificates.CertificateFacts:
         facts = certificates.check_certificate(
             blocks[0],
             [certificates.as_pem(one) for one in certificate["ca_chain"]],
-            private_key=certificates.as_pem(certificate["private_key"], "PRIVATE KEY") if certificate["private_key"] else None,
+            private_key=certificates.as_pem(certificate["private_key"], "PRIVATE KEY")
+            if certificate["private_key"]
+            else None,
             csr=order["csr"] if order and order["csr"] and not certificate["private_key"] else None,
             serial_number=certificate["serial_number"],
         )
@@ -206,9 +212,7 @@ def failure(
     sentences.extend(_causes(order))
     if order["challenges"] and status != order_states.REVOKED:
         sentences.append(f"Challenges: {_list_challenges(order['challenges'])}.")
-    return OrderFailed(
-        " ".join(sentences), **public(order), elapsed=round(elapsed, 3), polls=polls
-    )
+    return OrderFailed(" ".join(sentences), **public(order), elapsed=round(elapsed, 3), polls=polls)
 
 
 def _causes(order: Order) -> List[str]:
@@ -230,18 +234,24 @@ def _causes(order: Order) -> List[str]:
         waiting = unfulfilled(order)
         if waiting:
             return [
-                f"Nobody has marked a challenge of {_join(waiting)} as fulfilled: publish it and run "
-                "vault_extca_order_challenge_fulfilled."
+                (
+                    f"Nobody has marked a challenge of {_join(waiting)} as fulfilled: publish it and run "
+                    "vault_extca_order_challenge_fulfilled."
+                )
             ]
         return ["Its challenges are marked as fulfilled; Vault has not gone on yet."]
     if status.startswith("vault-challenge"):
-        return ["Vault's DNS provider has not got its TXT record to all name servers; vault_extca_dns_provider_test tells why."]
+        return [
+            "Vault's DNS provider has not got its TXT record to all name servers; vault_extca_dns_provider_test tells why."
+        ]
     if status in ("notify-acme-server-challenges-completed", "processing-challenge"):
         return ["The ACME server has not finished validating; look again later, with a longer wait_timeout."]
     if status == "fetching-certificate":
         return ["The CA has validated everything and not issued yet; look again later, with a longer wait_timeout."]
     if not order_states.has_challenges(status):
-        return ["Vault has not got the order to the ACME server; check directory_url and trusted_ca of the ACME account."]
+        return [
+            "Vault has not got the order to the ACME server; check directory_url and trusted_ca of the ACME account."
+        ]
     return []
 
 

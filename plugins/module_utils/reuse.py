@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timezone
-from typing import Callable, List, Optional, Sequence
+from typing import Callable, List, Optional, Sequence, Set
 
 from . import order_states
 from .certificates import csr_fingerprint
@@ -34,11 +34,13 @@ def find_cached(
     external_ca: ExternalCA, role_name: str, identifiers: Sequence[str], renew_before: RenewBefore
 ) -> Optional[Certificate]:
     """The role's newest certificate of the identifier workflow for exactly these names that is not due, or None."""
-    if renew_before.percent is not None:
-        asked = {"min_validity_percentage": math.ceil(renew_before.percent)}
-    else:
-        asked = {"min_validity_seconds": renew_before.seconds or 0}
-    return external_ca.cached_certificate(role_name, identifiers=identifiers, **asked)
+    percentage, seconds = renew_before.percent, renew_before.seconds
+    return external_ca.cached_certificate(
+        role_name,
+        identifiers=identifiers,
+        min_validity_percentage=None if percentage is None else math.ceil(percentage),
+        min_validity_seconds=seconds,
+    )
 
 
 def find_order(
@@ -84,6 +86,8 @@ def _by_cached_certificate(
         issued = external_ca.issued_certificate(certificate["serial_number"])
         if issued is None or issued["role_name"] != role_name or issued["order_status"] != order_states.COMPLETED:
             return None
+        if _names(issued["identifiers"]) != set(identifiers):
+            return None
         return external_ca.order(OrderReference(role_name, issued["order_id"]))
     except PermissionDenied as error:
         warn(f"The token may not read {error.path}, so a valid certificate of role {role_name} may be ordered again.")
@@ -101,7 +105,9 @@ def _candidates(
     try:
         recent = external_ca.recent_orders(RECENT)
     except PermissionDenied as error:
-        warn(f"The token may not list {error.path}, so an order of role {role_name} that is under way may be made again.")
+        warn(
+            f"The token may not list {error.path}, so an order of role {role_name} that is under way may be made again."
+        )
         return []
     names = set(identifiers)
     # A completed order of the identifier workflow has been found, or found wanting, by its certificate.
@@ -110,8 +116,11 @@ def _candidates(
         row
         for row in recent
         if row["role_name"] == role_name
-        and {normalise_identifier(one) for one in row["identifiers"]} == names
-        and (not order_states.is_terminal(row["order_status"]) or (completed_too and row["order_status"] == order_states.COMPLETED))
+        and _names(row["identifiers"]) == names
+        and (
+            not order_states.is_terminal(row["order_status"])
+            or (completed_too and row["order_status"] == order_states.COMPLETED)
+        )
     ][:MOST_CANDIDATES]
 
 
@@ -128,3 +137,14 @@ def _serves(
         return False
     issued = external_ca.issued_certificate(order["serial_number"])
     return issued is not None and not is_due(issued["not_before"], issued["not_after"], renew_before, now)
+
+
+def _names(identifiers: Sequence[str]) -> Set[str]:
+    """Vault's spelling made ours; what is no DNS name to us matches nothing that was asked for."""
+    names = set()
+    for one in identifiers:
+        try:
+            names.add(normalise_identifier(one))
+        except ValueError:
+            names.add(one)
+    return names

@@ -85,7 +85,9 @@ LOGINS: Mapping[str, AuthMethod] = {
 AUTH_METHODS: List[str] = ["token", *LOGINS, "none"]
 
 
-def log_in(connection: Any, client: Any, options: Options, environ: Mapping[str, str], hide: Callable[[str], None]) -> bool:
+def log_in(
+    connection: Any, client: Any, options: Options, environ: Mapping[str, str], hide: Callable[[str], None]
+) -> bool:
     """Give the client a token. Returns whether that token came from a login and should be revoked afterwards."""
     method = options.get("auth_method") or "token"
     if method == "none":
@@ -129,7 +131,9 @@ def find_token(options: Options, environ: Mapping[str, str]) -> str:
     except FileNotFoundError:
         token = ""
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"The token file {path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.") from None
+        raise InvalidInput(
+            f"The token file {path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}."
+        ) from None
     if not token:
         raise InvalidInput(
             f"There is no Vault token: the option token and VAULT_TOKEN are empty, and {path} does not hold one. "
@@ -216,7 +220,9 @@ def _aws_credentials(options: Options) -> Any:
         raise MissingLibrary("boto3", error) from None
     credentials = boto3.session.Session(profile_name=options.get("aws_profile")).get_credentials()
     if credentials is None:
-        raise InvalidInput("auth_method aws_iam found no AWS credentials. Give aws_access_key and aws_secret_key, or aws_profile.")
+        raise InvalidInput(
+            "auth_method aws_iam found no AWS credentials. Give aws_access_key and aws_secret_key, or aws_profile."
+        )
     return credentials.access_key, credentials.secret_key, credentials.token
 
 
@@ -238,4 +244,6 @@ def _azure_token(options: Options) -> str:
     try:
         return str(credential.get_token(f"{resource.rstrip('/')}/.default").token)
     except Exception as error:  # azure-identity's errors share no public base class over its versions
-        raise LoginFailed(f"Azure gave no token for auth_method azure: {type(error).__name__}. Check the azure_* options.") from None
+        raise LoginFailed(
+            f"Azure gave no token for auth_method azure: {type(error).__name__}. Check the azure_* options."
+        ) from None

@@ -173,7 +173,9 @@ class VaultConnection:
         envelope: Dict[str, Any] = parsed if isinstance(parsed, dict) else {}
         if status >= 400:
             raise self._refusal(method, path, response, envelope, content)
-        if status != 204 and not (isinstance(parsed, dict) and isinstance(envelope.get("data", {}), (dict, type(None)))):
+        if status != 204 and not (
+            isinstance(parsed, dict) and isinstance(envelope.get("data", {}), (dict, type(None)))
+        ):
             raise UnexpectedAnswer(
                 f"{self._url()} answered {status} to {method} /v1/{path} with {self._describe(response, content)}. "
                 "Check that url is Vault's address and that nothing between (a proxy, a load balancer) answers for it.",
@@ -240,9 +242,7 @@ class VaultConnection:
             message = f"{where}: the host name cannot be resolved ({text}). Check url and the resolver of the host that runs this task."
         elif isinstance(error, requests.exceptions.ConnectionError):
             message = f"{where} cannot be reached: {text}. Check that it runs and that url names its address and port."
-        elif isinstance(error, requests.exceptions.ContentDecodingError) or isinstance(
-            error, requests.exceptions.ChunkedEncodingError
-        ):
+        elif isinstance(error, (requests.exceptions.ContentDecodingError, requests.exceptions.ChunkedEncodingError)):
             message = f"The answer of {where} broke off: {text}."
         else:
             transient = False
@@ -318,8 +318,15 @@ class VaultConnection:
             except ValueError:
                 total = -1
             if total < 0 or isinstance(given, bool):
-                raise InvalidInput(f"retries {given!r} is neither a number of retries nor a dictionary for urllib3's Retry.")
-            settings = {"total": total, "backoff_factor": 0.3, "status_forcelist": list(_RETRIED), "allowed_methods": None}
+                raise InvalidInput(
+                    f"retries {given!r} is neither a number of retries nor a dictionary for urllib3's Retry."
+                )
+            settings = {
+                "total": total,
+                "backoff_factor": 0.3,
+                "status_forcelist": list(_RETRIED),
+                "allowed_methods": None,
+            }
         settings.setdefault("raise_on_status", False)
         warn = self._warn if self._options.get("retry_action") != "ignore" else None
 
@@ -349,7 +356,11 @@ class VaultConnection:
         return authority
 
     def _proxies(self) -> Dict[str, str]:
-        given = self._options.get("proxies") or self._environ.get("VAULT_PROXY_ADDR") or self._environ.get("VAULT_HTTP_PROXY")
+        given = (
+            self._options.get("proxies")
+            or self._environ.get("VAULT_PROXY_ADDR")
+            or self._environ.get("VAULT_HTTP_PROXY")
+        )
         if not given:
             return {}
         if isinstance(given, str) and given.lstrip().startswith("{"):
@@ -399,7 +410,9 @@ class VaultConnection:
         return _without_password(str(self._option("url", "VAULT_ADDR") or ""))
 
 
-_RESOLUTION = re.compile(r"resolve|Name or service not known|Temporary failure in name|nodename nor servname|No address", re.I)
+_RESOLUTION = re.compile(
+    r"resolve|Name or service not known|Temporary failure in name|nodename nor servname|No address", re.I
+)
 
 
 def _without_password(url: str) -> str:

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: certops.vault_extca contributors
+"""What unit tests stand on: a scripted Vault below the HTTP library, time that costs nothing, and modules run in-process."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import requests
+from ansible.module_utils import basic
+
+from .support import FakeVault, ManualClock
+
+MODULES = "ansible_collections.certops.vault_extca.plugins.modules"
+
+
+@pytest.fixture
+def vault(monkeypatch: pytest.MonkeyPatch) -> FakeVault:
+    """A Vault that answers as the test scripts it; hvac and requests above it are the real ones."""
+    fake = FakeVault()
+    monkeypatch.setattr(
+        requests.adapters.HTTPAdapter, "send", lambda adapter, request, **kwargs: fake.send(adapter, request, **kwargs)
+    )
+    for name in (
+        "VAULT_ADDR",
+        "VAULT_TOKEN",
+        "VAULT_NAMESPACE",
+        "VAULT_CACERT",
+        "VAULT_SKIP_VERIFY",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    return fake
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
+    """The clock of everything that waits: sleeping moves it and takes no time."""
+    from ansible_collections.certops.vault_extca.plugins.module_utils import polling
+
+    manual = ManualClock()
+    monkeypatch.setattr(polling.SystemClock, "monotonic", staticmethod(manual.monotonic))
+    monkeypatch.setattr(polling.SystemClock, "sleep", staticmethod(manual.sleep))
+    return manual
+
+
+RunModule = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def run_module(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunModule:
+    """Run a module's main() with these options as Ansible would, and return its result.
+
+    ``check`` and ``diff`` are Ansible's modes. Connection options are given unless the test gives its own.
+    """
+
+    def run(name: str, options: Mapping[str, Any], *, check: bool = False, diff: bool = False) -> dict[str, Any]:
+        arguments = {
+            "url": "http://vault.test:8200",
+            "token": "hvs.unit",
+            **options,
+            "_ansible_check_mode": check,
+            "_ansible_diff": diff,
+        }
+        arguments = {key: value for key, value in arguments.items() if value is not None}
+        monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
+        # ansible-core 2.19 and newer ask how results are to be serialised.
+        monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+        capsys.readouterr()
+        with pytest.raises(SystemExit):
+            importlib.import_module(f"{MODULES}.{name}").main()
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return result
+
+    return run
