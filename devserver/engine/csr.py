@@ -71,7 +71,7 @@ def make_request(key: PrivateKey, identifiers: Sequence[str], population: str) -
 
 
 def identifiers_of_request(pem: str) -> list[str]:
-    """The canonical identifiers of a client's CSR: common name first, then its alternative names, each once.
+    """The canonical identifiers of a client's CSR: its common name, then its alternative names.
 
     Raises ValueError that says what is wrong with the CSR.
     """
@@ -87,10 +87,9 @@ def identifiers_of_request(pem: str) -> list[str]:
         if not isinstance(name, x509.DNSName):
             raise ValueError(f"csr asks for a {type(name).__name__}; only DNS names can be ordered")
         names.append(name.value)
-    identifiers = list(dict.fromkeys(domains.normalise(name) for name in names))
-    if not identifiers:
+    if not names:
         raise ValueError("csr holds neither a common name nor a DNS name")
-    return identifiers
+    return [domains.normalise(name) for name in names]
 
 
 def _alternative_names(request: x509.CertificateSigningRequest) -> list[Any]:

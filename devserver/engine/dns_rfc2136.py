@@ -103,7 +103,7 @@ class NameServer:
 
     def _ask(self, query: dns.message.QueryMessage) -> dns.message.Message:
         host, port = self._address()
-        with self._readable(f"ask about {query.question[0].name}"):
+        with self._readable(f"look up {query.question[0].name}"):
             answer, _ = dns.query.udp_with_fallback(query, host, port=port, timeout=_TIMEOUT)
         return answer
 

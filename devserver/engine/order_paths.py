@@ -82,10 +82,8 @@ class OrderPaths:
         if bool(identifiers) == bool(pem):
             raise invalid("exactly one of identifiers and csr must be provided")
         try:
-            if pem:
-                identifiers = csr.identifiers_of_request(pem)
-            else:
-                identifiers = list(dict.fromkeys(map(domains.normalise, identifiers)))
+            names = csr.identifiers_of_request(pem) if pem else map(domains.normalise, identifiers)
+            identifiers = list(dict.fromkeys(names))
         except ValueError as error:
             raise invalid(str(error)) from None
         refused = self._refused(role, identifiers, request.entity_id)

@@ -93,7 +93,10 @@ class Steps:
             return self._end(order, orders.ERROR, str(error))
         except (AcmeError, DnsError) as error:
             text = f"failed to work on order {order.id} in state {order.state}: {error}"
-            return self._retry(order, text) if error.transient else self._end(order, orders.ERROR, text)
+            hopeless = isinstance(error, DnsError) and now > order.state_since + PROPAGATION_PATIENCE
+            return (
+                self._retry(order, text) if error.transient and not hopeless else self._end(order, orders.ERROR, text)
+            )
         except Exception as error:  # a defect of this server must not leave an order that hangs for ever
             _log.exception("order %s in state %s", order.id, order.state)
             return self._end(order, orders.ERROR, f"internal error in state {order.state}: {type(error).__name__}")
