@@ -12,10 +12,69 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+BIN := $(CURDIR)/$(VENV)/bin
+COLLECTION := ansible_collections/certops/vault_extca
+NAMESPACE := ansible_collections.certops.vault_extca
+LINKS := $(CURDIR)/build/links
+ANSIBLE_HOME := $(CURDIR)/build/home/.ansible
 
 .PHONY: help
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: venv apt links  ## from nothing to an issued certificate, against a development Vault and a real ACME CA
+	@$(PY) -m tests.tools.demo
+
+.PHONY: test
+test: venv apt links  ## everything below, two stages at a time, with a table of times
+	@$(PY) -m tests.tools.stages
+
+.PHONY: lint
+lint: venv apt links  ## format, style, types, YAML, playbooks, shell, licences, changelog, documentation
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy -p $(NAMESPACE).plugins.module_utils -p devserver -p tests
+	$(BIN)/yamllint --strict .
+	ANSIBLE_HOME=$(ANSIBLE_HOME) ANSIBLE_COLLECTIONS_PATH=$(LINKS) $(BIN)/ansible-lint --strict playbooks $(wildcard roles)
+	git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck
+	$(BIN)/reuse lint --quiet || $(BIN)/reuse lint
+	$(BIN)/antsibull-changelog lint
+	cd $(LINKS)/$(COLLECTION) && ANSIBLE_HOME=$(ANSIBLE_HOME) $(BIN)/antsibull-docs lint-collection-docs \
+	    --plugin-docs --skip-rstcheck --validate-collection-refs self .
+	@echo "lint: clean"
+
+.PHONY: sanity
+sanity: venv apt  ## ansible-test sanity, every test, nothing ignored
+	@if git ls-files 'tests/sanity/ignore*' | grep .; then echo "sanity: ignore files are not allowed"; exit 1; fi
+	@$(PY) -m tests.tools.ansible_test sanity sanity --local --color no
+	@echo "sanity: clean"
+
+.PHONY: units
+units: venv  ## ansible-test units, with coverage
+	@$(PY) -m tests.tools.ansible_test units units --local --color no --coverage --num-workers 2
+
+.PHONY: devserver-tests
+devserver-tests: venv apt links  ## the development Vault's own tests
+	@$(PY) -m pytest -q -n 2 tests/devserver
+
+.PHONY: behaviour
+behaviour: venv apt links  ## the modules' behaviour against the development Vault and Pebble, with coverage
+	@mkdir -p build/coverage
+	@rm -f build/coverage/behaviour*
+	@COVERAGE_FILE=$(CURDIR)/build/coverage/behaviour $(PY) -m coverage run -m pytest -q -n 2 tests/behaviour
+
+.PHONY: integration
+integration: venv apt  ## ansible-test integration, two shards at once, each against services of its own
+	@$(PY) -m tests.tools.stages integration-1 integration-2
+
+.PHONY: build
+build: venv  ## the collection's artifact: built, installed elsewhere, its documentation read from there
+	@$(PY) -m tests.tools.artifact
+
+.PHONY: coverage
+coverage: venv  ## line coverage of plugins/ by units, behaviour and integration together
+	@$(PY) -m tests.tools.line_coverage
 
 .PHONY: venv
 venv: $(STAMP)  ## the Python environment for development, in .venv
@@ -30,3 +89,24 @@ $(STAMP): requirements.txt $(wildcard tests/requirements*.txt)
 .PHONY: apt
 apt:  ## Debian's pebble, bind9, nginx, openssl and shellcheck, where missing (root or sudo)
 	@tests/tools/apt.sh
+
+.PHONY: links
+links:  ## this checkout where Ansible and Python find it as a collection: build/links
+	@mkdir -p build/links/$(dir $(COLLECTION))
+	@[ -L build/links/$(COLLECTION) ] || ln -s ../../../.. build/links/$(COLLECTION)
+
+.PHONY: format
+format: venv  ## rewrite the Python files as ruff likes them
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: docs
+docs: venv links  ## reference pages of all modules, as reStructuredText, in build/docs
+	@rm -rf build/docs && mkdir -m 755 -p build/docs
+	@ANSIBLE_HOME=$(ANSIBLE_HOME) ANSIBLE_COLLECTIONS_PATH=$(LINKS) $(BIN)/antsibull-docs collection \
+	    --use-current --squash-hierarchy --fail-on-error --dest-dir build/docs certops.vault_extca
+	@echo "docs: build/docs"
+
+.PHONY: clean
+clean:  ## remove everything that is built, but not the Python environment
+	rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -26,7 +26,7 @@ class ChallengeTestServer(Service):
         self.dns_port = self.http_port = self.tls_port = self.management_port = 0
 
     def prepare(self) -> None:
-        self.dns_port, self.http_port, self.tls_port, self.management_port = (free_port() for _ in range(4))
+        self.dns_port, self.http_port, self.tls_port, self.management_port = (free_port() for _port in range(4))
 
     def command(self) -> Sequence[str]:
         return [

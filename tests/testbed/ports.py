@@ -25,7 +25,7 @@ def _is_free(port: int) -> bool:
 
 def free_port() -> int:
     """A port that nothing listens on, TCP or UDP, and that this process was not given before."""
-    for _ in range(500):
+    for _attempt in range(500):
         port = random.randint(_FIRST, _LAST)
         if port not in _taken and _is_free(port):
             _taken.add(port)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: certops.vault_extca contributors
+"""``python -m tests.tools.ansible_test TREE ARGUMENT…``: ansible-test in a copy of the checkout, with its own home."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+from .tree import BUILD, sync
+
+_PYTHON_REQUIRES = re.compile(r"python_requires: '>=(3\.\d+)'")
+# Settings that a person's home may hold and that pip and Python's version managers look for.
+_LINKED = (".config/pip", ".pip", ".pyenv", ".local/share/uv")
+
+
+def _link(link: Path, target: Path) -> None:
+    """Make a symbolic link where there is none; several stages may try at once."""
+    with contextlib.suppress(FileExistsError):
+        link.symlink_to(target)
+
+
+def home() -> Path:
+    """The home directory that Ansible's tools write to, so that they leave the user's alone."""
+    directory = BUILD / "home"
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in _LINKED:
+        target, link = Path.home() / name, directory / name
+        if target.exists() and directory not in target.parents:
+            link.parent.mkdir(parents=True, exist_ok=True)
+            _link(link, target)
+    return directory
+
+
+def _provide_get_pip(directory: Path) -> None:
+    """Put the stand-in under the name that the installed ansible-test looks for."""
+    from ansible_test._internal.python_requirements import get_venv_packages
+
+    cache = directory / ".ansible" / "test" / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    for minor in range(8, 20):
+        version = get_venv_packages(SimpleNamespace(version=f"3.{minor}"))["pip"].replace(".", "_")
+        _link(cache / f"get_pip_{version}.py", Path(__file__).with_name("get_pip.py"))
+
+
+def _oldest_python() -> Path | None:
+    """The oldest Python that modules promise to run on, where this machine has it."""
+    configuration = Path(__file__).parents[1] / "config.yml"
+    promised = _PYTHON_REQUIRES.search(configuration.read_text())
+    if promised is None:
+        raise SystemExit(f"{configuration} does not say python_requires")
+    managed = sorted((Path.home() / ".pyenv" / "versions").glob(f"{promised[1]}.*/bin/python{promised[1]}"))
+    found = shutil.which(f"python{promised[1]}")
+    for candidate in [*([Path(found)] if found else []), *managed]:
+        if subprocess.run([candidate, "--version"], capture_output=True, check=False).returncode == 0:
+            return candidate
+    return None
+
+
+def _path() -> str:
+    """The search path: the virtual environment, the oldest Python for modules, the system."""
+    binaries = BUILD / "bin"
+    binaries.mkdir(parents=True, exist_ok=True)
+    python = _oldest_python()
+    if python is not None:
+        _link(binaries / python.name, python)
+    system = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]
+    return os.pathsep.join([str(Path(sys.executable).parent), str(binaries), *system])
+
+
+def environment() -> dict[str, str]:
+    """The environment for Ansible's tools."""
+    directory = home()
+    _provide_get_pip(directory)
+    removed = ("ANSIBLE_", "VAULT_", "COVERAGE_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(removed)}
+    return {**inherited, "HOME": str(directory), "PATH": _path()}
+
+
+def ansible_test(tree: Path, arguments: Sequence[str], *, before: Sequence[str] = ()) -> int:
+    """Run ansible-test in a tree; ``before`` is put before the command. Returns its exit status."""
+    program = str(Path(sys.executable).with_name("ansible-test"))
+    with subprocess.Popen(
+        [*before, program, *arguments], cwd=tree, env=environment(), stdin=subprocess.DEVNULL
+    ) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            process.terminate()
+            raise
+
+
+def main() -> int:
+    """ansible-test's own exit status."""
+    name, *arguments = sys.argv[1:]
+    tree = sync(name)
+    for stale in tree.glob("tests/output/coverage/*"):
+        stale.unlink()
+    return ansible_test(tree, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
