@@ -89,6 +89,7 @@ class Request:
     mount: str = ""  # "pki-external-ca/" with the trailing slash
     entity_id: str = ""
     client_token: str = ""
+    wrap_ttl: int = 0  # seconds; the answer will be wrapped unless this is 0
     client_certificates: Sequence[bytes] = ()  # DER, leaf first, of a mutual TLS connection
     warnings: list[str] = field(default_factory=list)  # a handler appends to it; they reach the envelope
 
@@ -107,14 +108,31 @@ class Request:
 
 
 @dataclass
+class Login:
+    """Whom an auth method has recognised, and what the token for them shall be like. Durations are in seconds."""
+
+    alias: str  # the name that stays the same from login to login; the entity hangs on it
+    display_name: str
+    policies: Sequence[str] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    ttl: int = 0  # 0: the mount's default
+    max_ttl: int = 0  # 0: the mount's maximum
+    explicit_max_ttl: int = 0
+    period: int = 0
+    num_uses: int = 0  # 0: without limit
+    no_default_policy: bool = False
+
+
+@dataclass
 class Response:
-    """An answer. Without data and auth it is a 204, unless ``status`` says otherwise."""
+    """An answer. Without data, auth and login it is a 204, unless ``status`` says otherwise."""
 
     data: Mapping[str, Any] | None = None
     auth: Mapping[str, Any] | None = None
+    login: Login | None = None  # an auth method's way to ask for a token
     wrap_info: Mapping[str, Any] | None = None
     status: int | None = None
-    top_level: bool = False  # sys/health and friends repeat data outside the envelope; True sends data alone
+    top_level: bool = False  # True sends data alone, without the envelope, as sys/health does
 
 
 Handler = Callable[[Request], Response | None]  # None is an empty answer: 404 for READ and LIST, 204 otherwise
@@ -181,6 +199,13 @@ class Templates(Protocol):
         """The text with its templates filled in, or None where one has no value for this entity."""
 
 
+class Scripts(Protocol):
+    """What a test wants single orders to do; nothing by default."""
+
+    def __call__(self, order_id: str, role_name: str = "") -> Mapping[str, Any]:
+        """The script for this order: {"stay": {state: seconds}, "fail": text, "in": state}."""
+
+
 @dataclass
 class MountContext:
     """What the core gives to a backend that is mounted."""
@@ -191,7 +216,7 @@ class MountContext:
     clock: Clock
     templates: Templates
     answer: Callable[[str], str]  # answer("OQ-1") is the name of the answer in force
-    script: Callable[[str], Mapping[str, Any]]  # script(order_id): what a test wants this order to do; {} by default
+    script: Scripts
 
 
 class Backend(Protocol):
@@ -293,7 +318,8 @@ def _map(value: Any) -> dict[str, Any]:
 
 
 def _go_type(value: Any) -> str:
-    return {dict: "map[string]interface {}", list: "[]interface {}", type(None): "<nil>"}.get(type(value), type(value).__name__)
+    names = {dict: "map[string]interface {}", list: "[]interface {}", type(None): "<nil>"}
+    return names.get(type(value), type(value).__name__)
 
 
 _CONVERT: Mapping[Kind, Callable[[Any], Any]] = {

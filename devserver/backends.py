@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: certops.vault_extca contributors
+"""Which types can be mounted, and what makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .framework import Backend, MountContext
+from .identity_backend import IdentityBackend
+from .mounts import Namespace
+from .system import SystemBackend
+from .token_backend import TokenBackend
+
+if TYPE_CHECKING:
+    from .vault import Vault
+
+Factory = Callable[[MountContext], Backend]
+
+
+def _external_ca(context: MountContext) -> Backend:
+    from .engine.backend import ExternalCaBackend
+
+    backend: Any = ExternalCaBackend(context)
+    result: Backend = backend
+    return result
+
+
+SECRETS_ENGINES: Mapping[str, Factory] = {"pki-external-ca": _external_ca}
+AUTH_METHODS: Mapping[str, Factory] = {}
+
+#: What every namespace has without being asked; these know the whole Vault.
+CORE: Mapping[str, Callable[[Vault, Namespace], Backend]] = {
+    "system": SystemBackend,
+    "identity": IdentityBackend,
+    "token": TokenBackend,
+}

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: certops.vault_extca contributors
+"""The server's clock: real time, which a test may move forward."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+
+class ServerClock:
+    """Real time plus what :meth:`advance` has added; implements ``framework.Clock``."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._advanced = 0.0
+        self._listeners: list[Callable[[], None]] = []
+
+    def now(self) -> datetime:
+        """The present, aware and in UTC."""
+        return datetime.now(UTC) + timedelta(seconds=self._advanced)
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic() + self._advanced
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward. ValueError for a negative number of seconds."""
+        if seconds < 0:
+            raise ValueError(f"the clock cannot go back by {-seconds} s")
+        with self._lock:
+            self._advanced += seconds
+        for listener in list(self._listeners):
+            listener()
+
+    def on_advance(self, listener: Callable[[], None]) -> None:
+        """Call this after every jump, so that whoever waits for a point in time can look again."""
+        self._listeners.append(listener)
