@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: certops.vault_extca contributors
+"""Orders that do not end well, and servers that are not there."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from tests.devserver.engine.harness import Server, Services, eventually, fresh
+from tests.testbed import Pebble, PebbleOptions, PrivateCa
+
+
+def test_a_challenge_with_the_wrong_content(server: Server) -> None:
+    name = fresh()
+    order_id = server.order(name)
+    server.wait(order_id, "awaiting-challenge-fulfillment")
+    challenge = server.challenge(order_id, name, "http-01")
+    server.services.chall.add_http01(challenge["challenge_token"], "rubbish")
+    server.mark(order_id, name)
+    failed = server.wait(order_id, "error")
+    assert failed["last_error"].startswith(f"failed to get authorization for order {order_id}: 1 error occurred:\n\t* ")
+    assert f"identifier dns:{name} within order {order_id}: 403 urn:ietf:params:acme:error:" in failed["last_error"]
+    assert "rubbish" in failed["last_error"], "what the ACME server says belongs into it"
+    assert failed["next_work_date"] == "0001-01-01T00:00:00Z"
+    invalid = [one for one in failed["challenges"][name] if one["challenge_status"] == "invalid"]
+    assert [one["challenge_type"] for one in invalid] == ["http-01"]
+    assert "urn:ietf" in invalid[0]["error"]
+    assert order_id in server.ok("LIST", "lookup/orders/recent")["keys"]
+    assert server.request("LIST", "role/web/active-orders").status_code == 404
+    assert server.request("LIST", "lookup/orders").status_code == 404
+    assert "not completed: it is in state error" in server.refused("GET", f"role/web/order/{order_id}/fetch-cert")
+
+
+def test_two_wrong_challenges_are_both_told(server: Server) -> None:
+    names = [fresh(), fresh()]
+    order_id = server.order(*names)
+    server.wait(order_id, "awaiting-challenge-fulfillment")
+    for name in names:
+        server.mark(order_id, name)
+    failed = server.wait(order_id, "error")
+    assert all(name in failed["last_error"] for name in names) or "1 error" in failed["last_error"]
+
+
+def test_an_identifier_that_the_ca_refuses(pebbles: Callable[..., Services], servers: Callable[..., Server]) -> None:
+    name = fresh()
+    server = servers(pebbles(domain_blocklist=(name,)))
+    server.prepare()
+    failed = server.wait(server.order(name), "error")
+    assert "urn:ietf:params:acme:error:rejectedIdentifier" in failed["last_error"]
+    assert name in failed["last_error"]
+
+
+def test_an_order_that_nobody_fulfils_expires(server: Server) -> None:
+    order_id = server.order(fresh())
+    server.wait(order_id, "awaiting-challenge-fulfillment")
+    server.vault.clock.advance(25 * 3600)
+    server.wait(order_id, "expired", within=2)
+    assert server.request("LIST", "role/web/active-orders").status_code == 404
+    server.vault.clock.advance(3600)
+    assert server.status(order_id)["order_status"] == "expired"
+
+
+def test_an_order_that_never_reached_the_ca_expires(servers: Callable[..., Server], services: Services) -> None:
+    server = servers(services)
+    server.prepare()
+    server.vault.scripts.put({"stay": {"new": 10**9}})
+    order_id = server.order(fresh())
+    server.vault.clock.advance(24 * 3600 + 1)
+    server.wait(order_id, "expired", within=2)
+
+
+def test_a_ca_that_comes_back(
+    services: Services, servers: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    ca = PrivateCa(tmp_path_factory.mktemp("ca"))
+    options = PebbleOptions(dns_server=services.chall.dns_server, http_port=services.chall.http_port)
+    with Pebble(ca, options) as pebble:
+        server = servers(Services(ca, pebble, services.chall))
+        server.prepare()
+        broken = PrivateCa(tmp_path_factory.mktemp("other"))
+        server.ok("POST", "config/acme-account/le", trusted_ca=broken.pem)
+        order_id = server.order(fresh())
+        troubled = eventually(lambda: (now := server.status(order_id))["last_error"] and now)
+        assert troubled["order_status"] == "new"
+        assert "is not trusted (trusted_ca)" in troubled["last_error"]
+        assert troubled["next_work_date"] > troubled["creation_date"]
+        server.ok("POST", "config/acme-account/le", trusted_ca=ca.pem)
+        recovered = server.wait(order_id, "awaiting-challenge-fulfillment")
+        assert recovered["last_error"] == ""
+
+
+def test_a_ca_that_is_not_there(services: Services, servers: Callable[..., Server]) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"https://127.0.0.1:{unused.getsockname()[1]}/dir"
+    server = servers(services)
+    refusal = server.refused("POST", "config/acme-account/x", **services.account(directory_url=url))
+    assert url in refusal
+    assert "cannot be reached" in refusal
+    assert "Connection refused" in refusal
+    refusal = server.refused(
+        "POST", "config/acme-account/x", **services.account(directory_url="https://nowhere.invalid/dir")
+    )
+    assert "does not resolve" in refusal
+
+
+def test_what_is_no_acme_server(services: Services, servers: Callable[..., Server]) -> None:
+    server = servers(services)
+    chall = f"http://127.0.0.1:{services.chall.http_port}/dir"
+    assert "without a problem document" in server.refused(
+        "POST", "config/acme-account/x", **services.account(directory_url=chall)
+    )
+    roots = f"{services.pebble.management_url}/roots/0"
+    assert "no ACME" in server.refused("POST", "config/acme-account/x", **services.account(directory_url=roots))
+
+
+@pytest.mark.parametrize("state", ["new", "awaiting-challenge-fulfillment", "processing-challenge"])
+def test_a_scripted_failure(server: Server, state: str) -> None:
+    server.vault.scripts.put({"role": "web", "fail": "as the test wants it", "in": state})
+    name = fresh()
+    order_id = server.order(name)
+    if state != "new":
+        server.wait(order_id, "awaiting-challenge-fulfillment", "error")
+    if state == "processing-challenge":
+        server.fulfil(order_id, name)
+    assert server.wait(order_id, "error")["last_error"] == "as the test wants it"
+
+
+def test_a_script_for_one_order(server: Server) -> None:
+    name = fresh()
+    order_id = server.order(name)
+    server.wait(order_id, "awaiting-challenge-fulfillment")
+    server.vault.scripts.put({"order": order_id, "stay": {"processing-challenge": 3600}})
+    server.fulfil(order_id, name)
+    status = server.wait(order_id, "processing-challenge")
+    eventually(lambda: server.status(order_id)["next_work_date"] > status["creation_date"][:13])
+    assert server.status(order_id)["order_status"] == "processing-challenge"
+    server.vault.clock.advance(3601)
+    server.wait(order_id, "completed", within=3)
+
+
+def test_a_deleted_role_ends_its_orders(server: Server) -> None:
+    order_id = server.order(fresh())
+    server.wait(order_id, "awaiting-challenge-fulfillment")
+    assert "1 active order" in server.refused("DELETE", "role/web")
+    server.ok("DELETE", "role/web", force="true")
+    assert server.request("GET", f"role/web/order/{order_id}/status").status_code == 404
+    ended = server.ok("GET", f"lookup/order/{order_id}")
+    assert ended["order_status"] == "error"
+    assert ended["last_error"] == "role 'web' was deleted"
+    server.ok("DELETE", "config/acme-account/le")
