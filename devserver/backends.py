@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from .engine.backend import ExternalCaBackend
 from .framework import Backend, MountContext
 from .identity_backend import IdentityBackend
 from .mounts import Namespace
@@ -19,15 +20,7 @@ if TYPE_CHECKING:
 Factory = Callable[[MountContext], Backend]
 
 
-def _external_ca(context: MountContext) -> Backend:
-    from .engine.backend import ExternalCaBackend
-
-    backend: Any = ExternalCaBackend(context)
-    result: Backend = backend
-    return result
-
-
-SECRETS_ENGINES: Mapping[str, Factory] = {"pki-external-ca": _external_ca}
+SECRETS_ENGINES: Mapping[str, Factory] = {"pki-external-ca": ExternalCaBackend}
 AUTH_METHODS: Mapping[str, Factory] = {}
 
 #: What every namespace has without being asked; these know the whole Vault.
