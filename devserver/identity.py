@@ -265,10 +265,10 @@ class IdentityStore:
 
     def _load(self, prefix: str, kind: type[_Record]) -> dict[str, _Record]:
         loaded = {}
-        for id in self._storage.keys(prefix):
-            stored = self._storage.get(prefix + id)
+        for key in self._storage.keys(prefix):
+            stored = self._storage.get(prefix + key)
             if stored is not None:
-                loaded[id] = kind(**stored)
+                loaded[key] = kind(**stored)
         return loaded
 
 

@@ -28,8 +28,16 @@ _SHORTHAND = {
     "sudo": {"create", "read", "update", "delete", "list", "patch", "sudo"},
 }
 _RULE_KEYS = frozenset(
-    "policy capabilities allowed_parameters denied_parameters required_parameters "
-    "min_wrapping_ttl max_wrapping_ttl mfa_methods control_group comment".split()
+    (
+        "comment",
+        "policy",
+        "capabilities",
+        "allowed_parameters",
+        "denied_parameters",
+        "required_parameters",
+        "min_wrapping_ttl",
+        "max_wrapping_ttl",
+    )
 )
 _CHECKED_PARAMETERS = (Operation.READ, Operation.UPDATE, Operation.CREATE)
 

@@ -193,7 +193,13 @@ def _assert_known_fields(
         extra.add("type")
     unknown = sorted(set(data) - set(declared) - extra)
     assert not unknown, f"{where} with fields that Vault 2.1.0 does not declare: {', '.join(unknown)}"
-    python = {"string": str, "integer": int, "boolean": bool, "object": (dict, type(None)), "array": list}
+    python: dict[str, type | tuple[type, ...]] = {
+        "string": str,
+        "integer": int,
+        "boolean": bool,
+        "object": (dict, type(None)),
+        "array": list,
+    }
     for name, value in data.items():
         kind = declared.get(name, {}).get("type")
         if name == "ttl" and answers.get("OQ-14") == "seconds":
