@@ -104,8 +104,8 @@ class NameServer:
     def _ask(self, query: dns.message.QueryMessage) -> dns.message.Message:
         host, port = self._address()
         with self._readable(f"look up {query.question[0].name}"):
-            answer, _ = dns.query.udp_with_fallback(query, host, port=port, timeout=_TIMEOUT)
-        return answer
+            # Over TCP, where a server that is not there says so at once.
+            return dns.query.tcp(query, host, port=port, timeout=_TIMEOUT)
 
     def _send(self, update: dns.update.UpdateMessage, purpose: str) -> None:
         host, port = self._address()

@@ -106,7 +106,6 @@ class OrderPaths:
             creation=now,
             last_update=now,
             next_work=now,
-            script=dict(self._context.script(f"role/{name}")),
         )
         self._orders.add(order)
         if not self._roles.known(name):  # deleted while this order was being made

@@ -81,7 +81,7 @@ class Steps:
         now = self._now()
         if now >= (order.expires or order.creation + PATIENCE_WITHOUT_EXPIRY):
             return self._end(order, orders.EXPIRED, order.last_error)
-        script = {**order.script, **self._context.script(order.id)}
+        script = self._context.script(order.id, order.role_name)
         until = order.state_since + timedelta(seconds=float((script.get("stay") or {}).get(order.state, 0)))
         if now < until:
             return self._apply(order, Wait((until - now).total_seconds()))

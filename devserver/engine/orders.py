@@ -12,7 +12,7 @@ import secrets
 import threading
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
@@ -108,7 +108,6 @@ class Order:
     creation: datetime
     last_update: datetime
     next_work: datetime | None
-    script: Mapping[str, Any]  # what a test wants of the role's orders, as it was when this one was made
     expires: datetime | None = None
     last_error: str = ""
     attempts: int = 0  # failures in a row to reach the ACME server or a name server

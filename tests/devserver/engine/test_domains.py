@@ -42,8 +42,10 @@ def test_canonical_form(written: str, canonical: str) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["", ".", "a..b", "*", "*.", "a.*.b", "-a.example.com", "a_b.example.com", "a b.example.com", "x" * 64 + ".com"]
-    + [".".join(["a" * 60] * 5), "../../sys", "☃\u200b\u0000.com"],
+    [
+        *("", ".", "a..b", "*", "*.", "a.*.b", "-a.example.com", "a_b.example.com", "a b.example.com"),
+        *("x" * 64 + ".com", ".".join(["a" * 60] * 5), "../../sys", "a.\u0000.com"),
+    ],
 )
 def test_what_is_no_name_is_refused_by_name(written: str) -> None:
     with pytest.raises(ValueError, match="identifier"):

@@ -86,7 +86,7 @@ def test_a_ca_that_comes_back(
         troubled = eventually(lambda: (now := server.status(order_id))["last_error"] and now)
         assert troubled["order_status"] == "new"
         assert "is not trusted (trusted_ca)" in troubled["last_error"]
-        assert troubled["next_work_date"] > troubled["creation_date"]
+        assert troubled["next_work_date"] >= troubled["creation_date"]
         server.ok("POST", "config/acme-account/le", trusted_ca=ca.pem)
         recovered = server.wait(order_id, "awaiting-challenge-fulfillment")
         assert recovered["last_error"] == ""
@@ -110,9 +110,7 @@ def test_a_ca_that_is_not_there(services: Services, servers: Callable[..., Serve
 def test_what_is_no_acme_server(services: Services, servers: Callable[..., Server]) -> None:
     server = servers(services)
     chall = f"http://127.0.0.1:{services.chall.http_port}/dir"
-    assert "without a problem document" in server.refused(
-        "POST", "config/acme-account/x", **services.account(directory_url=chall)
-    )
+    assert "no ACME" in server.refused("POST", "config/acme-account/x", **services.account(directory_url=chall))
     roots = f"{services.pebble.management_url}/roots/0"
     assert "no ACME" in server.refused("POST", "config/acme-account/x", **services.account(directory_url=roots))
 
