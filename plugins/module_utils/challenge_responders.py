@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright: certops.vault_extca contributors
+"""Places where this host answers challenges: a web server's directory, or a small server for as long as a task runs.
+
+A responder is told its challenges, checks that they are answered as the ACME server will ask, and cleans up, always.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import http.server
+import os
+import re
+import socket
+import socketserver
+import ssl
+import threading
+from typing import Any, ClassVar, Dict, List, NamedTuple, Optional, Protocol, Tuple
+
+from .challenge_proofs import HTTP_01, TLS_ALPN_01
+from .tls_alpn import ACME_TLS_1, answered_digest, challenge_context
+from .vault_errors import ExtcaError, InvalidInput
+
+# The characters of base64url: a token is part of a path (RFC 8555 section 8.3).
+_TOKEN_PATH = re.compile(r"/\.well-known/acme-challenge/[A-Za-z0-9_-]+")
+_PATIENCE = 10.0  # seconds, for one answer
+
+
+class ChallengeNotAnswered(ExtcaError):
+    """This host does not answer a challenge as it should; nothing has been said to Vault."""
+
+
+class Responder(Protocol):
+    """Something that answers challenges of one type on this host."""
+
+    challenge_type: str
+
+    def publish(self, identifier: str, proof: Dict[str, Any]) -> None:
+        """Answer this challenge from now on; ``proof`` is challenge_proofs.proof()."""
+
+    def check(self) -> List[str]:
+        """Ask as the ACME server would. Returns warnings; raises ChallengeNotAnswered."""
+
+    def clean_up(self) -> None:
+        """Answer nothing any more, and leave nothing behind."""
+
+
+class Address(NamedTuple):
+    """Where to listen, or to ask."""
+
+    host: str
+    port: int
+
+    def local(self) -> Address:
+        """The address at which this host reaches what listens here."""
+        return Address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port)
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """An address such as ``0.0.0.0:80`` or ``[::]:80``. Raises ValueError."""
+    found = re.fullmatch(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<four>[A-Za-z0-9.-]+)):(?P<port>[0-9]{1,5})", text.strip())
+    if not found or not 0 < int(found["port"]) < 65536:
+        raise ValueError(f"{text!r} is not an address with a port, such as '0.0.0.0:80' or '[::]:80'")
+    return Address(found["six"] or found["four"], int(found["port"]))
+
+
+# ---------------------------------------------------------------------- http-01
+
+
+class WebrootResponder:
+    """Token files below the directory of a web server that runs on this host."""
+
+    challenge_type = HTTP_01
+
+    def __init__(self, webroot: str, check_address: Optional[Address]) -> None:
+        if not os.path.isdir(webroot):
+            raise InvalidInput(f"webroot {webroot!r} of http_01 is not a directory on this host.")
+        self._webroot = webroot
+        self._check_address = check_address
+        self._published: Dict[str, Tuple[str, str]] = {}  # path in the URL: identifier, content
+        self._folders: List[str] = []
+
+    def file_of(self, proof: Dict[str, Any]) -> str:
+        """The token file of a challenge."""
+        return os.path.join(self._webroot, _token_path(proof).lstrip("/"))
+
+    def publish(self, identifier: str, proof: Dict[str, Any]) -> None:
+        path = self.file_of(proof)
+        content = proof["http_01"]["content"]
+        self._published[proof["http_01"]["path"]] = (identifier, content)
+        try:
+            self._make_folders(os.path.dirname(path))
+            # Who may write to the webroot must not be able to have this task write elsewhere.
+            _unlink(path)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                os.fchmod(file.fileno(), 0o644)
+                file.write(content)
+        except OSError as error:
+            raise ExtcaError(
+                f"The challenge of {identifier} cannot be written to {path}: {error.strerror}. Check webroot of http_01 and its "
+                "permissions."
+            ) from None
+
+    def _make_folders(self, folder: str) -> None:
+        missing = []
+        while not os.path.isdir(folder):
+            missing.append(folder)
+            folder = os.path.dirname(folder)
+        for one in reversed(missing):
+            try:
+                os.mkdir(one, 0o755)
+            except FileExistsError:
+                continue  # another task has just made it
+            os.chmod(one, 0o755)  # whatever the umask: the web server reads as another user
+            self._folders.append(one)
+
+    def check(self) -> List[str]:
+        if self._check_address is None:
+            return []
+        warnings = []
+        for path, (identifier, content) in self._published.items():
+            where = f"the web server on this host, {self._check_address},"
+            warnings += _check_http(self._check_address, identifier, path, content, where, _WEBROOT_REMEDY)
+        return warnings
+
+    def clean_up(self) -> None:
+        for path in self._published:
+            _unlink(os.path.join(self._webroot, path.lstrip("/")))
+        for folder in reversed(self._folders):
+            try:
+                os.rmdir(folder)
+            except OSError:
+                break  # another task's challenge is in it
+        self._published, self._folders = {}, []
+
+
+_WEBROOT_REMEDY = (
+    "Check that webroot of http_01 is the directory from which it serves /.well-known/acme-challenge/ for this name, or set "
+    "check_address of http_01 to where it listens (to an empty text to leave this check out)."
+)
+
+
+class HttpResponder:
+    """A web server of the task's own, which serves its challenges and nothing else."""
+
+    challenge_type = HTTP_01
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._published: Dict[str, Tuple[str, str]] = {}
+        self._server: Optional[_Server] = None
+
+    def publish(self, identifier: str, proof: Dict[str, Any]) -> None:
+        self._published[_token_path(proof)] = (identifier, proof["http_01"]["content"])
+        if self._server is None:
+            published = self._published
+
+            class Handler(_ChallengeHandler):
+                challenges = published
+
+            self._server = _listen(self._address, Handler, "http_01")
+
+    def check(self) -> List[str]:
+        for path, (identifier, content) in self._published.items():
+            _check_http(self._address.local(), identifier, path, content, "the task's own server", "")
+        return []
+
+    def clean_up(self) -> None:
+        self._published.clear()
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+
+class _ChallengeHandler(http.server.BaseHTTPRequestHandler):
+    challenges: ClassVar[Dict[str, Tuple[str, str]]] = {}
+    timeout = _PATIENCE
+    server_version = "acme-challenge"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        known = self.challenges.get(self.path)
+        content = known[1].encode() if known else b"no such challenge\n"
+        self.send_response(200 if known else 404)
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing is logged: a module's output is its result."""
+
+
+# ---------------------------------------------------------------------- tls-alpn-01
+
+
+class TlsAlpnResponder:
+    """A TLS server of the task's own, which shows the challenge certificate of RFC 8737 for each name."""
+
+    challenge_type = TLS_ALPN_01
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._contexts: Dict[str, ssl.SSLContext] = {}
+        self._digests: Dict[str, str] = {}
+        self._server: Optional[_Server] = None
+
+    def publish(self, identifier: str, proof: Dict[str, Any]) -> None:
+        name = proof["tls_alpn_01"]["server_name"]
+        self._contexts[name] = challenge_context(name, proof["tls_alpn_01"]["digest"])
+        self._digests[name] = proof["tls_alpn_01"]["digest"]
+        if self._server is None:
+            contexts, first = self._contexts, self._contexts[name]
+            # The certificate is chosen by the name that the client asks for (SNI).
+            first.sni_callback = lambda connection, asked, _context: _choose(
+                connection, contexts.get(str(asked).lower())
+            )
+
+            class Handler(socketserver.BaseRequestHandler):
+                def handle(self) -> None:
+                    self.request.settimeout(_PATIENCE)
+                    try:
+                        with first.wrap_socket(self.request, server_side=True) as connection:
+                            connection.unwrap()
+                    except (OSError, ValueError):
+                        pass  # a client that wanted something else; the ACME server says what it did not like
+
+            self._server = _listen(self._address, Handler, "tls_alpn_01")
+
+    def check(self) -> List[str]:
+        address = self._address.local()
+        for name, digest in self._digests.items():
+            try:
+                shown = answered_digest(tuple(address), name, _PATIENCE)
+            except (OSError, ValueError) as error:
+                raise ChallengeNotAnswered(
+                    f"The tls-alpn-01 challenge of {name} is not answered at {address}: {error}. Nothing was said to Vault."
+                ) from None
+            if shown != digest:
+                raise ChallengeNotAnswered(
+                    f"Another server than this task's answers the tls-alpn-01 challenge of {name} at {address}. Stop it, or use "
+                    "another challenge_type. Nothing was said to Vault."
+                )
+        return []
+
+    def clean_up(self) -> None:
+        self._contexts.clear()
+        self._digests.clear()
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+
+def _choose(connection: Any, context: Optional[ssl.SSLContext]) -> Optional[int]:
+    if context is None:
+        return int(ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME)
+    connection.context = context
+    return None
+
+
+# ---------------------------------------------------------------------- servers
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: Address, handler: Any) -> None:
+        if ":" in address.host:
+            self.address_family = socket.AF_INET6
+        super().__init__((address.host, address.port), handler)
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread.start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is not this task's trouble, and nothing may be printed beside the result."""
+
+    def stop(self) -> None:
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+def _listen(address: Address, handler: Any, option: str) -> _Server:
+    try:
+        return _Server(address, handler)
+    except OSError as error:
+        remedy = ""
+        if isinstance(error, PermissionError):
+            remedy = " Ports below 1024 are root's: use become."
+        elif "in use" in str(error):
+            remedy = " Another server has the port." + (
+                " If it is a web server, use webroot of http_01 in place of listen." if option == "http_01" else ""
+            )
+        raise ExtcaError(
+            f"listen of {option}: cannot listen on {address}: {error.strerror or error}.{remedy}"
+        ) from None
+
+
+# ---------------------------------------------------------------------- asking as the ACME server will
+
+
+def _check_http(address: Address, identifier: str, path: str, content: str, who: str, remedy: str) -> List[str]:
+    """Fetch a challenge from this host under the identifier's name, without resolving it (RFC 8555 section 8.3)."""
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=_PATIENCE)
+    try:
+        connection.request("GET", path, headers={"Host": identifier, "Connection": "close"})
+        answer = connection.getresponse()
+        body = answer.read(len(content) + 1024)
+    except (OSError, http.client.HTTPException) as error:
+        raise ChallengeNotAnswered(
+            f"The http-01 challenge of {identifier} cannot be fetched: {who} does not answer ({error}). {remedy} "
+            "Nothing was said to Vault.".replace("  ", " ")
+        ) from None
+    finally:
+        connection.close()
+    if answer.status in (301, 302, 303, 307, 308):
+        there = str(answer.headers.get("Location"))[:200]
+        warning = (
+            f"The http-01 challenge of {identifier} is redirected to {there!r}, which the ACME server will follow."
+        )
+        return [f"{warning} Whether it is answered there was not checked."]
+    if answer.status != 200:
+        raise ChallengeNotAnswered(
+            f"The http-01 challenge of {identifier} is not served: {who} answers {answer.status} to {path} for Host: {identifier}. "
+            f"{remedy} Nothing was said to Vault.".replace("  ", " ")
+        )
+    # Trailing white space is ignored (RFC 8555 section 8.3).
+    if body.decode("ascii", "replace").rstrip() != content:
+        raise ChallengeNotAnswered(
+            f"The http-01 challenge of {identifier} is served with other content: {who} answers {path} with {len(body)} bytes that "
+            f"are not the key authorization. {remedy} Nothing was said to Vault.".replace("  ", " ")
+        )
+    return []
+
+
+def _token_path(proof: Dict[str, Any]) -> str:
+    path: str = proof["http_01"]["path"]
+    if not _TOKEN_PATH.fullmatch(path):
+        raise ExtcaError(
+            "Vault gave a challenge token that is no base64url text; it cannot be used as the name of a file."
+        )
+    return path
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+__all__ = [
+    "ACME_TLS_1",
+    "Address",
+    "ChallengeNotAnswered",
+    "HttpResponder",
+    "Responder",
+    "TlsAlpnResponder",
+    "WebrootResponder",
+    "parse_address",
+]

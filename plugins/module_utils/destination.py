@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright: certops.vault_extca contributors
+"""Where a certificate goes on a host: the options, and files read and written as one set."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from ansible.module_utils.basic import AnsibleModule
+
+from . import certificate_files as kinds
+from .certificate_decision import Found
+from .certificate_files import Material
+from .certificates import BadCertificate
+from .file_set import Move, NewFile, check_place, discard_leftovers, finish_moves, replace_files
+from .polling import Clock, Patience, SystemClock
+from .unfinished_work import UnfinishedWork, open_work, record_path
+from .vault_errors import InvalidInput
+
+Spec = Dict[str, Any]
+
+# Documented in plugins/doc_fragments/destination.py, together with owner, group and their like (add_file_common_args).
+DESTINATION: Spec = dict(
+    destination=dict(
+        type="dict",
+        options=dict(
+            certificate=dict(type="path"),
+            chain=dict(type="path"),
+            fullchain=dict(type="path"),
+            private_key=dict(type="path", no_log=False),
+            pem_bundle=dict(type="path"),
+            pkcs12=dict(type="path"),
+            pkcs12_passphrase=dict(type="str", no_log=True),
+        ),
+        required_one_of=[("certificate", "fullchain", "pem_bundle", "pkcs12")],
+        required_together=[("pkcs12", "pkcs12_passphrase")],
+    ),
+    private_key_mode=dict(type="raw", default="0600", no_log=False),
+    backup=dict(type="bool", default=False),
+    return_private_key=dict(type="bool", default=False, no_log=False),
+)
+
+
+# A keystore with a long chain is some 50 kB.
+_LARGEST = 4 * 1024 * 1024
+
+
+class Written(NamedTuple):
+    """What writing came to. In check mode, what it would come to."""
+
+    changed: bool
+    files: List[str]
+    backup_files: Dict[str, str]
+
+    def result(self) -> Dict[str, Any]:
+        """As return values."""
+        return {"files": self.files, **({"backup_files": self.backup_files} if self.backup_files else {})}
+
+
+class Destination:
+    """The files of the option ``destination``. Raises InvalidInput for paths that cannot be."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self._module = module
+        given = module.params["destination"]
+        self._passphrase: Optional[str] = given["pkcs12_passphrase"]
+        if self._passphrase == "":
+            raise InvalidInput("pkcs12_passphrase is empty; Java and Windows do not open such a file.")
+        # Where a path is a link, the file that it leads to is replaced and the link stays.
+        self.paths: Dict[str, str] = {
+            kind: os.path.realpath(_absolute(kind, given[kind])) for kind in kinds.KINDS if given[kind]
+        }
+        twice = _twice(self.paths)
+        if twice:
+            raise InvalidInput(f"{twice[0]} and {twice[1]} of destination are the same file, {self.paths[twice[0]]}.")
+
+    @property
+    def holds_key(self) -> bool:
+        """Whether one of the files holds the private key."""
+        return any(kind in self.paths for kind in kinds.WITH_KEY)
+
+    @property
+    def record(self) -> str:
+        """The path of the record of unfinished work."""
+        return record_path(next(iter(self.paths.values())))
+
+    # ------------------------------------------------------------------ reading
+
+    def read(self) -> Dict[str, Found]:
+        """What each file holds, or why it holds nothing that could be used."""
+        return {kind: self._read(kind, path) for kind, path in self.paths.items()}
+
+    def _read(self, kind: str, path: str) -> Found:
+        try:
+            with open(path, "rb") as file:
+                content = file.read(_LARGEST + 1)
+            if len(content) > _LARGEST:
+                return f"is larger than {_LARGEST >> 20} MiB"
+            return kinds.parse(kind, content, self._passphrase)
+        except FileNotFoundError:
+            return "does not exist"
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+        except BadCertificate as error:
+            return str(error)
+
+    # ------------------------------------------------------------------ writing
+
+    def check_places(self) -> None:
+        """Raise InvalidInput where a file could not be written, before anything is ordered for it."""
+        for path in self.paths.values():
+            check_place(path)
+        for option in ("owner", "group"):
+            name = self._module.params.get(option)
+            if name and not str(name).isdigit() and not _is_known(option, str(name)):
+                raise InvalidInput(f"{option} {name!r} does not exist on this host.")
+
+    def begin(self, patience: Optional[Patience], clock: Clock = SystemClock()) -> Optional[UnfinishedWork]:
+        """Lock the files, and finish what a run that was cut short has begun with them.
+
+        None where another task is at work on them and there is no patience to wait for it.
+        """
+        work = open_work(self.record, patience, clock)
+        if work is not None and work.values.get("moves"):
+            finish_moves([Move(*row) for row in work.values["moves"]])
+            work.note(moves=[])
+        if work is not None:
+            discard_leftovers(list(self.paths.values()))
+        return work
+
+    def is_unfinished(self) -> bool:
+        """Whether a run that was cut short, or is under way, has left its record."""
+        return os.path.lexists(self.record)
+
+    def write(self, material: Material, name: str, work: UnfinishedWork) -> Written:
+        """Write those files that do not hold this material, as one set, and give all of them their attributes.
+
+        ``name`` is the friendly name of a PKCS#12 entry.
+        """
+        changing = self.changing(material)
+        backup_files: Dict[str, str] = {}
+        if changing:
+            for path in (self.paths[kind] for kind in changing):
+                check_place(path)
+                if self._module.params["backup"] and os.path.exists(path):
+                    backup_files[path] = self._module.backup_local(path)
+            replace_files(
+                [
+                    NewFile(self.paths[kind], kinds.render(kind, material, passphrase=self._passphrase, name=name))
+                    for kind in changing
+                ],
+                self._dress,
+                lambda moves: work.note(moves=[list(move) for move in moves]),
+            )
+        return Written(self.settle() or bool(changing), [self.paths[kind] for kind in changing], backup_files)
+
+    def changing(self, material: Material) -> List[str]:
+        """The kinds of file that do not hold this material."""
+        if self.holds_key and material.private_key is None:
+            raise InvalidInput(
+                "destination names a file for the private key, but Vault has no key for this order: it was made for a "
+                "certificate signing request. Leave private_key, pem_bundle and pkcs12 out."
+            )
+        found = self.read()
+        return [kind for kind, part in found.items() if isinstance(part, str) or not kinds.holds(part, material)]
+
+    def install(self, material: Material, name: str, patience: Patience, clock: Clock = SystemClock()) -> Written:
+        """Have the files hold this material, wherever it is from. In check mode, tell what would change."""
+        if self._module.check_mode:
+            changing = self.changing(material)
+            return Written(bool(changing) or self.settle(), [self.paths[kind] for kind in changing], {})
+        self.check_places()
+        work = self.begin(patience, clock)
+        assert work is not None
+        try:
+            return self.write(material, name, work)
+        finally:
+            if work.is_empty:
+                work.forget()
+            work.close()
+
+    def settle(self) -> bool:
+        """Give the files that exist the owner, group, mode … of the options. Returns whether anything differed."""
+        changed = False
+        for path in self.paths.values():
+            if os.path.exists(path):
+                changed = self._module.set_fs_attributes_if_different(self._attributes(path), changed)
+        return bool(changed)
+
+    def _attributes(self, path: str) -> Dict[str, Any]:
+        params = dict(self._module.params)
+        if self._is_secret(path):
+            params["mode"] = params["private_key_mode"]
+        attributes: Dict[str, Any] = self._module.load_file_common_arguments(params, path=path)
+        return attributes
+
+    def _is_secret(self, path: str) -> bool:
+        return any(self.paths.get(kind) == path for kind in kinds.WITH_KEY)
+
+    def _dress(self, staged: str, path: str) -> None:
+        """A new file is what the old one was, then what the options say, before it is seen under its name."""
+        try:
+            old = os.stat(path)
+        except FileNotFoundError:
+            if not self._is_secret(path):
+                os.chmod(staged, 0o666 & ~_umask())
+            context = self._module.selinux_default_context(path)
+        else:
+            if not self._is_secret(path):
+                os.chmod(staged, old.st_mode & 0o7777)
+            if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+                # Only root gives files away; what the options say is applied below, and does fail.
+                with contextlib.suppress(PermissionError):
+                    os.chown(staged, old.st_uid, old.st_gid)
+            context = self._module.selinux_context(path) if self._module.selinux_enabled() else []
+        if self._module.selinux_enabled():
+            self._module.set_context_if_different(staged, context, False)
+        # Attributes such as immutable would forbid the rename; they are set when the file is in its place.
+        wanted = dict(self._attributes(path), path=staged, attributes=None)
+        self._module.set_fs_attributes_if_different(wanted, False)
+
+
+def _absolute(kind: str, path: str) -> str:
+    if not os.path.isabs(path) or os.path.basename(path) in ("", ".", ".."):
+        raise InvalidInput(f"{kind} of destination is {path!r}, which is not the absolute path of a file.")
+    return path
+
+
+def _twice(paths: Dict[str, str]) -> Optional[Tuple[str, str]]:
+    seen: Dict[str, str] = {}
+    for kind, path in paths.items():
+        if path in seen:
+            return seen[path], kind
+        seen[path] = kind
+    return None
+
+
+def _is_known(option: str, name: str) -> bool:
+    import grp
+    import pwd
+
+    try:
+        (pwd.getpwnam if option == "owner" else grp.getgrnam)(name)
+    except KeyError:
+        return False
+    return True
+
+
+def _umask() -> int:
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
