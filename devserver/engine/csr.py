@@ -92,6 +92,12 @@ def identifiers_of_request(pem: str) -> list[str]:
     return [domains.normalise(name) for name in names]
 
 
+def same_key(request: str, certificate: str) -> bool:
+    """Whether a certificate is for the key of a CSR, both in PEM."""
+    wanted = x509.load_pem_x509_csr(request.encode()).public_key()
+    return wanted == x509.load_pem_x509_certificate(certificate.encode()).public_key()
+
+
 def _alternative_names(request: x509.CertificateSigningRequest) -> list[Any]:
     try:
         extension = request.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)

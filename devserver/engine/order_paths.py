@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ..framework import Field, Kind, MountContext, Refusal, Request, Response, invalid, not_found
@@ -152,7 +152,8 @@ class OrderPaths:
         if challenge.fulfilled or order.state != orders.AWAITING:
             return self._fulfilled_before(order, challenge)
         identifier, challenge_type = authorization.identifier, challenge.type
-        self._orders.change(order.id, lambda seen: _with_fulfilled(seen, identifier, challenge_type))
+        now = self._context.clock.now()
+        self._orders.change(order.id, lambda seen: _with_fulfilled(seen, identifier, challenge_type, now))
         self._worker.wake(order.id)
         return None
 
@@ -409,10 +410,11 @@ def _challenge(authorization: Authorization, challenge: Challenge, manual: bool)
     return data
 
 
-def _with_fulfilled(order: Order, identifier: str, challenge_type: str) -> Order:
-    """The order with this challenge as the one that proves the identifier."""
+def _with_fulfilled(order: Order, identifier: str, challenge_type: str, now: datetime) -> Order:
+    """The order with this challenge as the one that proves the identifier, and with work due."""
     authorization = order.authorization(identifier)
     if authorization is None or order.state != orders.AWAITING:
         return order
     marked = tuple(replace(one, fulfilled=one.type == challenge_type) for one in authorization.challenges)
-    return with_authorization(order, replace(authorization, challenges=marked, provider=None))
+    due = replace(order, next_work=now)
+    return with_authorization(due, replace(authorization, challenges=marked, provider=None))

@@ -249,6 +249,8 @@ class Steps:
             issued = parse_chain(pem)
         except ValueError as error:
             raise Failed(f"the ACME server's certificate for order {order.id} could not be parsed: {error}") from None
+        if not csr.same_key(order.request, issued.certificate):
+            raise Failed(f"the ACME server's certificate for order {order.id} is not for the key of its request")
         return Move(orders.COMPLETED, {"issued": issued})
 
     def _own_request(self, order: Order) -> dict[str, str]:
