@@ -4,18 +4,14 @@
 
 from __future__ import annotations
 
-import importlib
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 import requests
-from ansible.module_utils import basic
 
+from .running import run_main
 from .support import FakeVault, ManualClock
-
-MODULES = "ansible_collections.certops.vault_extca.plugins.modules"
 
 
 @pytest.fixture
@@ -53,28 +49,14 @@ RunModule = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def run_module(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunModule:
+def run_module() -> RunModule:
     """Run a module's main() with these options as Ansible would, and return its result.
 
     ``check`` and ``diff`` are Ansible's modes. Connection options are given unless the test gives its own.
     """
 
     def run(name: str, options: Mapping[str, Any], *, check: bool = False, diff: bool = False) -> dict[str, Any]:
-        arguments = {
-            "url": "http://vault.test:8200",
-            "token": "hvs.unit",
-            **options,
-            "_ansible_check_mode": check,
-            "_ansible_diff": diff,
-        }
-        arguments = {key: value for key, value in arguments.items() if value is not None}
-        monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
-        # ansible-core 2.19 and newer ask how results are to be serialised.
-        monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
-        capsys.readouterr()
-        with pytest.raises(SystemExit):
-            importlib.import_module(f"{MODULES}.{name}").main()
-        result: dict[str, Any] = json.loads(capsys.readouterr().out)
-        return result
+        connection = {"url": "http://vault.test:8200", "token": "hvs.unit"}
+        return run_main(name, {**connection, **options}, check=check, diff=diff)
 
     return run
