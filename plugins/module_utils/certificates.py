@@ -130,6 +130,17 @@ def load_private_key(pem: str, passphrase: Optional[str] = None) -> Any:
         raise BadCertificate(f"the private key cannot be read: {type(error).__name__}") from None
 
 
+def csr_block(text: str) -> str:
+    """The one PEM request in a text, so that nothing beside it (a private key) is sent anywhere. Raises BadCertificate."""
+    blocks = pem_blocks(text, "CERTIFICATE REQUEST") or pem_blocks(text, "NEW CERTIFICATE REQUEST")
+    if len(blocks) != 1:
+        raise BadCertificate(
+            f"there {'is no' if not blocks else 'are ' + str(len(blocks))} certificate signing request"
+            f"{'s' if blocks else ''} in PEM (BEGIN CERTIFICATE REQUEST) in the text; exactly one is needed"
+        )
+    return blocks[0]
+
+
 def csr_identifiers(pem: str) -> List[str]:
     """The DNS names that a certificate signing request asks for, lower case, sorted."""
     return sorted(_identifiers(_load_csr(pem)))
@@ -188,9 +199,13 @@ def _load_csr(pem: str) -> Any:
 
 
 def _public(holder: Any) -> bytes:
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    encoded: bytes = holder.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    try:
+        encoded: bytes = holder.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise BadCertificate(f"the public key cannot be read: {error}") from None
     return encoded
 
 
@@ -226,12 +241,12 @@ def _check_chain(leaf: Any, chain: Sequence[Any]) -> None:
 
 
 def _signed_by(certificate: Any, issuer: Any) -> bool:
-    from cryptography.exceptions import InvalidSignature
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-    key, signature = issuer.public_key(), certificate.signature
-    signed, algorithm = certificate.tbs_certificate_bytes, certificate.signature_hash_algorithm
     try:
+        key, signature = issuer.public_key(), certificate.signature
+        signed, algorithm = certificate.tbs_certificate_bytes, certificate.signature_hash_algorithm
         if isinstance(key, rsa.RSAPublicKey):
             pss = certificate.signature_algorithm_oid.dotted_string == "1.2.840.113549.1.1.10"
             scheme = padding.PSS(padding.MGF1(algorithm), padding.PSS.AUTO) if pss else padding.PKCS1v15()
@@ -240,6 +255,8 @@ def _signed_by(certificate: Any, issuer: Any) -> bool:
             key.verify(signature, signed, ec.ECDSA(algorithm))
         else:  # Ed25519 and Ed448 sign without parameters
             key.verify(signature, signed)
+    except UnsupportedAlgorithm as error:
+        raise BadCertificate(f"the chain cannot be checked: {error}") from None
     except (InvalidSignature, TypeError, ValueError):
         return False
     return True

@@ -60,7 +60,7 @@ def say_duration(seconds: float) -> str:
     """A duration for a person: ``45 s``, ``12 min``, ``5 h``, ``12 days``."""
     for unit, name in ((86400, "days"), (3600, "h"), (60, "min")):
         if abs(seconds) >= 2 * unit:
-            return f"{int(seconds // unit)} {name}"
+            return f"{int(seconds / unit)} {name}"
     return f"{int(seconds)} s"
 
 
@@ -105,10 +105,22 @@ def parse_moment(text: str) -> Optional[datetime]:
     day, time, fraction, offset = found.groups()
     # Go prints nanoseconds; Python reads microseconds.
     micros = (fraction or ".0")[1:7].ljust(6, "0")
-    moment = datetime.fromisoformat(f"{day}T{time}.{micros}{'+00:00' if offset in 'Zz' else offset}")
-    return moment.astimezone(timezone.utc)
+    try:
+        moment = datetime.fromisoformat(f"{day}T{time}.{micros}{'+00:00' if offset in 'Zz' else offset}")
+        return moment.astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text!r} is no date and time of the calendar") from None
+
+
+def plain_moment(text: str) -> str:
+    """A moment that Vault gave as ``format_moment`` writes it, whatever its offset; empty for never."""
+    try:
+        moment = parse_moment(text)
+    except ValueError:
+        return text
+    return "" if moment is None else format_moment(moment)
 
 
 def format_moment(moment: datetime) -> str:
     """RFC 3339 in UTC to the second, such as ``2026-01-31T12:00:00Z``."""
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(timezone.utc).replace(microsecond=0, tzinfo=None).isoformat() + "Z"

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, Optional, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule
 
+from .certificates import csr_block, csr_identifiers
 from .external_ca import ExternalCA, OrderReference, parse_order_reference
+from .identifiers import normalise_identifiers
 from .polling import Patience
 from .vault_auth import AUTH_METHODS
 from .vault_connection import VaultConnection
@@ -67,6 +69,21 @@ ORDER_REFERENCE_RULES: Spec = dict(
     required_together=[("role_name", "order_id")],
     mutually_exclusive=[("order_id", "id")],
 )
+# Documented in plugins/doc_fragments/request.py.
+REQUEST: Spec = dict(
+    identifiers=dict(type="list", elements="str"),
+    csr=dict(type="str"),
+    csr_path=dict(type="path"),
+)
+REQUEST_RULES: Spec = dict(
+    required_one_of=[("identifiers", "csr", "csr_path")],
+    mutually_exclusive=[("identifiers", "csr", "csr_path")],
+)
+# Documented in plugins/doc_fragments/reuse.py.
+REUSE: Spec = dict(
+    reuse=dict(type="str", choices=["active", "valid", "never"], default="valid"),
+    renew_before=dict(type="str", default="33%"),
+)
 # Documented in plugins/doc_fragments/waiting.py.
 WAITING: Spec = dict(
     wait=dict(type="bool", default=True),
@@ -106,6 +123,15 @@ class ExtcaModule(AnsibleModule):  # type: ignore[misc]  # ansible-core ships no
         except ValueError as error:
             raise InvalidInput(f"{name}: {error}.") from None
 
+    def requested(self) -> Tuple[List[str], Optional[str]]:
+        """The names to order for, and the certificate signing request if csr or csr_path gives one (one PEM block)."""
+        if self.params["identifiers"] is not None:
+            return self.option("identifiers", normalise_identifiers), None
+        given = "csr" if self.params["csr"] is not None else "csr_path"
+        text = self.option(given, str if given == "csr" else _text_of_file)
+        csr = self.option(given, lambda _value: csr_block(text))
+        return self.option(given, lambda _value: normalise_identifiers(csr_identifiers(csr))), csr
+
     def order_reference(self) -> OrderReference:
         """The order that role_name and order_id, or id in their place, name."""
         return OrderReference(self.params["role_name"], self.params["order_id"])
@@ -136,3 +162,11 @@ class ExtcaModule(AnsibleModule):  # type: ignore[misc]  # ansible-core ships no
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _text_of_file(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read on the host that runs this task: {error.strerror}") from None

@@ -15,6 +15,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 from urllib.parse import quote
 
 from . import order_states
+from .durations import plain_moment
 from .vault_connection import Answer, VaultConnection
 from .vault_errors import BadRequest, InvalidInput, NotFound, UnexpectedAnswer, VaultError
 
@@ -57,7 +58,7 @@ class Challenge(TypedDict):
 
 
 class Order(TypedDict):
-    """An order's status. Texts are empty where Vault has nothing to say yet."""
+    """An order's status. Texts are empty where Vault has nothing to say yet; moments are RFC 3339 in UTC."""
 
     order_id: str
     role_name: str
@@ -280,7 +281,7 @@ class ExternalCA:
             challenge_token=_text(data, "challenge_token"),
             challenge_auth=_text(data, "challenge_auth"),
             challenge_status=_text(data, "challenge_status"),
-            expires=_text(data, "expires"),
+            expires=_moment(data, "expires"),
         )
 
     def fulfil_challenge(self, order: OrderReference, identifier: str, challenge_type: str) -> None:
@@ -306,14 +307,26 @@ class ExternalCA:
         path = f"{_order_path(order)}/revoke"
         try:
             self._write(path, {"reason": reason})
-        except BadRequest:
+            return
+        except BadRequest as error:
             if "-" not in reason:
                 raise
-            self._write(path, {"reason": reason.replace("-", "_")})
+            refusal = error
+        underscored = reason.replace("-", "_")
+        try:
+            self._write(path, {"reason": underscored})
+        except BadRequest as error:
+            # One of the two spellings is wrong, and its refusal is not the one that tells what the matter is.
+            if underscored in str(error) or ("reason" in str(error) and "reason" not in str(refusal)):
+                raise refusal from None
+            raise
 
     def active_orders(self, role_name: str) -> List[str]:
         """Ids of the role's orders that have not come to their end."""
-        return self._list(f"role/{_name('role_name', role_name)}/active-orders")
+        return _texts(
+            self._list_data(f"role/{_name('role_name', role_name)}/active-orders", absent=(NotFound, BadRequest)),
+            "keys",
+        )
 
     def cached_certificate(
         self,
@@ -347,8 +360,8 @@ class ExternalCA:
             role_name=_text(data, "role_name"),
             order_status=order_states.normalise(_text(data, "order_status")),
             identifiers=_texts(data, "identifiers"),
-            not_before=_text(data, "not_before"),
-            not_after=_text(data, "not_after"),
+            not_before=_moment(data, "not_before"),
+            not_after=_moment(data, "not_after"),
         )
 
     def find_order(self, order_id: str) -> Optional[Order]:
@@ -370,8 +383,8 @@ class ExternalCA:
                 role_name=_text(row, "role_name"),
                 order_status=order_states.normalise(_text(row, "order_status")),
                 identifiers=_texts(row, "identifiers"),
-                creation_date=_text(row, "creation_date"),
-                last_update=_text(row, "last_update"),
+                creation_date=_moment(row, "creation_date"),
+                last_update=_moment(row, "last_update"),
             )
             for order_id in _texts(data, "keys")
             for row in [_typed(info.get(order_id) or {}, f"key_info of {order_id}", dict)]
@@ -405,11 +418,13 @@ class ExternalCA:
     def _list(self, path: str) -> List[str]:
         return _texts(self._list_data(path), "keys")
 
-    def _list_data(self, path: str, params: Optional[Fields] = None) -> Dict[str, Any]:
+    def _list_data(
+        self, path: str, params: Optional[Fields] = None, *, absent: Tuple[Type[VaultError], ...] = (NotFound,)
+    ) -> Dict[str, Any]:
         try:
             answer: Answer = self._connection.request("LIST", f"{self._path}/{path}", params=params)
-        except NotFound as error:
-            if error.errors:
+        except absent as error:
+            if isinstance(error, NotFound) and error.errors:
                 raise
             return {"keys": []}
         return answer.data or {"keys": []}
@@ -481,6 +496,10 @@ def _text(data: Mapping[str, Any], key: str) -> str:
     return text
 
 
+def _moment(data: Mapping[str, Any], key: str) -> str:
+    return plain_moment(_text(data, key))
+
+
 def _texts(data: Mapping[str, Any], key: str) -> List[str]:
     return [str(_typed(one, key, str)) for one in _typed(data.get(key) or [], key, list)]
 
@@ -501,10 +520,10 @@ def _order(order_id: str, data: Optional[Dict[str, Any]]) -> Optional[Order]:
         csr=_text(data, "csr"),
         serial_number=_text(data, "serial_number"),
         last_error=_text(data, "last_error"),
-        creation_date=_text(data, "creation_date"),
-        last_update=_text(data, "last_update"),
-        next_work_date=_text(data, "next_work_date"),
-        expires=_text(data, "expires"),
+        creation_date=_moment(data, "creation_date"),
+        last_update=_moment(data, "last_update"),
+        next_work_date=_moment(data, "next_work_date"),
+        expires=_moment(data, "expires"),
     )
 
 
@@ -513,7 +532,7 @@ def _challenge(row: Mapping[str, Any]) -> Challenge:
     return Challenge(
         challenge_type=_text(row, "challenge_type"),
         challenge_status=_text(row, "challenge_status"),
-        expires=_text(row, "expires"),
+        expires=_moment(row, "expires"),
         # Vault prints a boolean as a text.
         requires_manual_fulfillment=None if manual is None else str(manual).lower() == "true",
     )
@@ -530,6 +549,6 @@ def _certificate(data: Optional[Dict[str, Any]]) -> Optional[Certificate]:
         private_key_type=_text(data, "private_key_type") or None,
         serial_number=_text(data, "serial_number"),
         authority_key_id=_text(data, "authority_key_id"),
-        not_before=_text(data, "not_before"),
-        not_after=_text(data, "not_after"),
+        not_before=_moment(data, "not_before"),
+        not_after=_moment(data, "not_after"),
     )

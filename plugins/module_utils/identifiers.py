@@ -18,7 +18,7 @@ def normalise_identifier(identifier: str) -> str:
     A wildcard keeps its leading ``*.``.
     """
     name = identifier.strip()
-    if _ADDRESS.fullmatch(name):
+    if _ADDRESS.fullmatch(name.rstrip(".")):
         raise ValueError(
             f"identifier {identifier!r} is an IP address; the pki-external-ca engine orders for DNS names only"
         )
@@ -42,6 +42,14 @@ def normalise_identifiers(identifiers: Iterable[str]) -> List[str]:
     if not names:
         raise ValueError("identifiers is empty; name at least one DNS name")
     return names
+
+
+def same_spelling(identifier: str) -> str:
+    """``normalise_identifier`` for a name that Vault gave: what is no DNS name to us stays as it is, and equals only itself."""
+    try:
+        return normalise_identifier(identifier)
+    except ValueError:
+        return identifier
 
 
 def _to_ascii(identifier: str, name: str) -> str:

@@ -4,16 +4,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from . import order_states
 from .certificates import as_pem, pem_blocks
 from .durations import format_moment
-from .external_ca import Certificate, OrderReference, format_order_reference
-from .orders import Issued, public, verify
+from .external_ca import Certificate, Order, OrderReference, format_order_reference
+from .orders import Issued, public, unread_order, verify
+from .reuse import Found
 
 FACT = "vault_extca_order_certificate"
 _PUBLIC_FACTS = ("certificate", "ca_chain", "fullchain", "serial_number")
+
+
+def order_result(mount: str, reference: OrderReference, order: Order) -> Dict[str, Any]:
+    """The return values of an order, whatever its state."""
+    return {"id": format_order_reference(mount, reference), **public(order)}
 
 
 def certificate_result(mount: str, reference: OrderReference, issued: Issued) -> Dict[str, Any]:
@@ -38,6 +44,29 @@ def certificate_result(mount: str, reference: OrderReference, issued: Issued) ->
         not_after=format_moment(validity.not_after),
         identifiers=issued.order["identifiers"] if issued.order else validity.identifiers,
     )
+    return result
+
+
+def found_certificate(mount: str, role_name: Optional[str], found: Optional[Found]) -> Dict[str, Any]:
+    """The return values of a certificate that was issued before, checked; {} for none."""
+    if found is None:
+        return {}
+    result: Dict[str, Any] = {"role_name": role_name, "serial_number": found.serial_number}
+    order: Optional[Order] = None
+    if found.issued is not None:
+        reference = OrderReference(found.issued["role_name"], found.issued["order_id"])
+        result.update(found.issued, id=format_order_reference(mount, reference))
+        order = unread_order(reference, found.issued["order_status"], found.issued["identifiers"])
+    if found.certificate is not None:
+        certificate = found.certificate.copy()
+        certificate["serial_number"] = found.serial_number
+        validity = verify(Issued(order, certificate, 0, 0.0))
+        result.update(certificate_values(certificate))
+        result.update(
+            identifiers=validity.identifiers,
+            not_before=format_moment(validity.not_before),
+            not_after=format_moment(validity.not_after),
+        )
     return result
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+NEW = "new"
 COMPLETED = "completed"
 REVOKED = "revoked"
 EXPIRED = "expired"
@@ -12,7 +13,7 @@ AWAITING_CHALLENGE_FULFILLMENT = "awaiting-challenge-fulfillment"
 
 TERMINAL = frozenset({COMPLETED, EXPIRED, REVOKED, ERROR})
 # Before these two, the ACME server has not yet named its challenges.
-_BEFORE_CHALLENGES = frozenset({"new", "submitted"})
+_BEFORE_CHALLENGES = frozenset({NEW, "submitted"})
 
 
 def normalise(order_status: str) -> str:

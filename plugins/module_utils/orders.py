@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, TypeVar
 
 from . import certificates, order_states
 from .challenge_proofs import DNS_01
 from .external_ca import Certificate, Challenge, ExternalCA, NoCertificateYet, Order, OrderReference
+from .identifiers import same_spelling
 from .polling import Clock, Patience, SystemClock, Waited, wait_until
 from .vault_errors import ExtcaError, NotFound, PermissionDenied, VaultError
 
@@ -16,6 +17,7 @@ from .vault_errors import ExtcaError, NotFound, PermissionDenied, VaultError
 UNKNOWN_AT_FIRST = 5.0
 
 Progress = Callable[[Order, float], None]
+Value = TypeVar("Value")
 
 
 class OrderFailed(ExtcaError):
@@ -49,6 +51,35 @@ def read_order(external_ca: ExternalCA, reference: OrderReference, *, timeout: O
     return order
 
 
+def unread_order(
+    reference: OrderReference, order_status: str, identifiers: Sequence[str], serial_number: str = ""
+) -> Order:
+    """What is known of an order whose status the token may not read."""
+    return Order(
+        order_id=reference.order_id,
+        role_name=reference.role_name,
+        order_status=order_status,
+        identifiers=list(identifiers),
+        challenges={},
+        csr="",
+        serial_number=serial_number,
+        last_error="",
+        creation_date="",
+        last_update="",
+        next_work_date="",
+        expires="",
+    )
+
+
+def patiently(look: Callable[[float], Value], patience: Patience, *, clock: Clock = SystemClock()) -> Value:
+    """The first answer to ``look(seconds)``; trouble that passes is survived, and raised only at the deadline."""
+    waited = wait_until(look, lambda value: True, patience, survives=survives, clock=clock)
+    if waited.value is None:
+        assert waited.trouble is not None
+        raise waited.trouble
+    return waited.value
+
+
 def wait_for_order(
     external_ca: ExternalCA,
     reference: OrderReference,
@@ -74,20 +105,64 @@ def wait_for_order(
 
 
 def wait_for_challenges(
-    external_ca: ExternalCA, reference: OrderReference, patience: Patience, *, clock: Clock = SystemClock()
+    external_ca: ExternalCA, reference: OrderReference, patience: Optional[Patience], *, clock: Clock = SystemClock()
 ) -> Order:
-    """Wait until the order's challenges are known, or it needs none any more. Raises OrderFailed."""
+    """Wait until the order's challenges are known, or it needs none any more; without patience, the order as it is.
+
+    Raises OrderFailed for an order that has ended without a certificate, or has no challenges in time.
+    """
     waited = wait_for_order(
         external_ca,
         reference,
-        patience,
-        until=lambda order: order_states.has_challenges(order["order_status"]),
+        patience or Patience(UNKNOWN_AT_FIRST),
+        until=lambda order: patience is None or order_states.has_challenges(order["order_status"]),
         clock=clock,
     )
     assert waited.value is not None
     if not waited.settled or waited.value["order_status"] in order_states.TERMINAL - {order_states.COMPLETED}:
         raise failure(waited.value, reference, waited.elapsed, waited.polls, waited.trouble)
     return waited.value
+
+
+def with_challenges(
+    external_ca: ExternalCA,
+    reference: OrderReference,
+    order: Order,
+    patience: Optional[Patience],
+    *,
+    clock: Clock = SystemClock(),
+) -> Order:
+    """An order that was just read, waited for only if its challenges are not known yet and there is patience."""
+    if patience is None or order_states.has_challenges(order["order_status"]):
+        return order
+    return wait_for_challenges(external_ca, reference, patience, clock=clock)
+
+
+def follow_new_order(
+    external_ca: ExternalCA,
+    reference: OrderReference,
+    identifiers: Sequence[str],
+    patience: Optional[Patience],
+    warn: Callable[[str], None],
+    *,
+    clock: Clock = SystemClock(),
+) -> Order:
+    """An order that has just been made, once its challenges are known or, without patience, once it is known everywhere.
+
+    Whatever happens, its id is not lost: where the token may not read it, what is certain of it is returned; every
+    exception has ``order_id`` among its details.
+    """
+    try:
+        return wait_for_challenges(external_ca, reference, patience, clock=clock)
+    except PermissionDenied as error:
+        warn(f"The token may not read {error.path}, so nothing is known of the new order but its id.")
+        return unread_order(reference, order_states.NEW, identifiers)
+    except ExtcaError as error:
+        created = f"Order {reference.order_id} of role {reference.role_name} was created"
+        raise ExtcaError(
+            f"{created}, and then: {error.message}",
+            **{**error.details, **reference._asdict(), "changed": True},
+        ) from None
 
 
 def obtain_certificate(
@@ -174,7 +249,7 @@ def verify(issued: Issued) -> certificates.CertificateFacts:
             csr=order["csr"] if order and order["csr"] and not certificate["private_key"] else None,
             serial_number=certificate["serial_number"],
         )
-        missing = sorted({one.lower() for one in order["identifiers"]} - set(facts.identifiers)) if order else []
+        missing = sorted({same_spelling(one) for one in order["identifiers"]} - set(facts.identifiers)) if order else []
         if missing:
             raise certificates.BadCertificate(
                 f"the certificate is for {', '.join(facts.identifiers)} and lacks {', '.join(missing)}"
@@ -233,9 +308,11 @@ def _causes(order: Order) -> List[str]:
     if status == order_states.AWAITING_CHALLENGE_FULFILLMENT:
         waiting = unfulfilled(order)
         if waiting:
+            # Which of several are marked, Vault does not tell.
+            which = "" if len(waiting) == 1 else "at least one of "
             return [
                 (
-                    f"Nobody has marked a challenge of {_join(waiting)} as fulfilled: publish it and run "
+                    f"Nobody has marked a challenge of {which}{_join(waiting)} as fulfilled: publish it and run "
                     "vault_extca_order_challenge_fulfilled."
                 )
             ]
