@@ -43,7 +43,7 @@ def program(name: str) -> str:
 def _die_with_parent(parent: int) -> Callable[[], None]:
     def before_exec() -> None:
         if _libc is not None:
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
             # The parent may have died before the line above.
             if os.getppid() != parent:
                 os._exit(1)
