@@ -52,7 +52,8 @@ sanity: venv apt  ## ansible-test sanity, every test, nothing ignored
 
 .PHONY: units
 units: venv  ## ansible-test units, with coverage
-	@$(PY) -m tests.tools.ansible_test units units --local --color no --coverage --num-workers 2
+	@version=$$($(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])') && $(PY) -m tests.tools.ansible_test \
+	    units units --local --python "$$version" --color no --coverage --num-workers 2
 
 .PHONY: devserver-tests
 devserver-tests: venv apt links  ## the development Vault's own tests
