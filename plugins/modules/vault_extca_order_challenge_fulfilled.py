@@ -76,7 +76,7 @@ fulfilled:
   elements: str
   sample: [www.example.com]
 id:
-  description: Mount, role and order in one, for the option O(id) of the modules that take an order.
+  description: Mount, role and order in one, for the option C(id) of the modules that take an order.
   returned: success
   type: str
   sample: pki-external-ca/role/web/order/7d2f1f0e-3a7c-4b8e-9d55-0d4a6c1b2e3f/certificate

@@ -135,7 +135,7 @@ challenges:
         digest: 2c8e0a6d3c0b8e3f4f2f5e1f8e0d1c5e9b7a3d6f8c4b2a1908f7e6d5c4b3a291
         extension: BCAsjgptPAuOP08vXh+ODRxem3o9b4xLKhkI9+bVxLOikQ==
 id:
-  description: Mount, role and order in one, for the option O(id) of the modules that take an order.
+  description: Mount, role and order in one, for the option C(id) of the modules that take an order.
   returned: success
   type: str
   sample: pki-external-ca/role/web/order/7d2f1f0e-3a7c-4b8e-9d55-0d4a6c1b2e3f/certificate
