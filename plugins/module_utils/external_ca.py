@@ -182,11 +182,11 @@ class ExternalCA:
 
     def write_acme_account(self, name: str, fields: Fields) -> Dict[str, Any]:
         """Register an account at the ACME server, or update trusted_ca of one that exists."""
-        return self._present(self._acme_account(self._write(f"config/acme-account/{_name('name', name)}", fields)))
+        return self._present(self._acme_account(self._put(f"config/acme-account/{_name('name', name)}", fields)))
 
     def import_acme_account(self, name: str, fields: Fields) -> Dict[str, Any]:
         """Import an account that the ACME server knows: directory_url, account_key, trusted_ca."""
-        written = self._write(f"config/acme-account/{_name('name', name)}/import", fields)
+        written = self._put(f"config/acme-account/{_name('name', name)}/import", fields)
         if not written or "email_contacts" not in written:
             return self._present(self.acme_account(name))
         return self._present(self._acme_account(written))
@@ -212,7 +212,8 @@ class ExternalCA:
 
     def write_role(self, name: str, fields: Fields) -> Tuple[Dict[str, Any], List[str]]:
         """Create or update a role. Returns it and Vault's warnings (a Vault 2.0 ignores DNS providers with one)."""
-        answer = self._connection.request("POST", f"{self._path}/role/{_name('name', name)}", body=dict(fields))
+        path = f"{self._path}/role/{_name('name', name)}"
+        answer = self._connection.request("POST", path, body=dict(fields), creates=True)
         return self._present(answer.data), answer.warnings
 
     def delete_role(self, name: str, force: bool) -> None:
@@ -234,7 +235,7 @@ class ExternalCA:
 
     def write_dns_provider(self, provider_type: str, name: str, fields: Fields) -> Dict[str, Any]:
         """Create or update a provider."""
-        return self._present(self._write(f"config/dns/{_dns_type(provider_type)}/{_name('name', name)}", fields))
+        return self._present(self._put(f"config/dns/{_dns_type(provider_type)}/{_name('name', name)}", fields))
 
     def delete_dns_provider(self, provider_type: str, name: str) -> None:
         """Forget a provider."""
@@ -411,6 +412,10 @@ class ExternalCA:
 
     def _write(self, path: str, body: Fields) -> Optional[Dict[str, Any]]:
         return self._connection.request("POST", f"{self._path}/{path}", body=dict(body)).data
+
+    def _put(self, path: str, fields: Fields) -> Optional[Dict[str, Any]]:
+        # Where nothing is there yet, this makes it.
+        return self._connection.request("POST", f"{self._path}/{path}", body=dict(fields), creates=True).data
 
     def _delete(self, path: str, params: Optional[Fields] = None) -> None:
         self._connection.request("DELETE", f"{self._path}/{path}", params=params)

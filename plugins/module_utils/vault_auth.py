@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import os
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence
+from urllib.parse import quote
 
 from .vault_errors import BadRequest, InvalidInput, LoginFailed, MissingLibrary, NotFound, PermissionDenied, VaultError
+from .vault_settings import VaultSettings
 
 Options = Mapping[str, Any]
 
@@ -41,13 +43,10 @@ def _kubernetes(client: Any, options: Options, mount: Dict[str, str]) -> Any:
 
 
 def _cert(client: Any, options: Options, mount: Dict[str, str]) -> Any:
-    # The session presents the certificate already; the role only narrows which configured one it must match.
-    return client.auth.cert.login(
-        name=options.get("role_id") or "",
-        cert_pem=options["cert_auth_public_key"],
-        key_pem=options["cert_auth_private_key"],
-        **mount,
-    )
+    # TLS presents the certificate already; the role only narrows which configured one it must match. hvac's own call
+    # would open the files once more, and refuses where the server's certificate is not validated.
+    body = {"name": options["role_id"]} if options.get("role_id") else {}
+    return client.post(f"auth/{mount.get('mount_point', 'cert')}/login", body)
 
 
 def _aws_iam(client: Any, options: Options, mount: Dict[str, str]) -> Any:
@@ -85,45 +84,50 @@ LOGINS: Mapping[str, AuthMethod] = {
 AUTH_METHODS: List[str] = ["token", *LOGINS, "none"]
 
 
-def log_in(
-    connection: Any, client: Any, options: Options, environ: Mapping[str, str], hide: Callable[[str], None]
-) -> bool:
+def log_in(connection: Any, client: Any, settings: VaultSettings, hide: Callable[[str], None]) -> bool:
     """Give the client a token. Returns whether that token came from a login and should be revoked afterwards."""
-    method = options.get("auth_method") or "token"
+    method = settings.options.get("auth_method") or "token"
     if method == "none":
         return False
     if method == "token":
-        client.token = find_token(options, environ)
+        client.token = find_token(settings)
         hide(client.token)
-        if options.get("token_validate"):
-            connection.request("GET", "auth/token/lookup-self")
+        if settings.options.get("token_validate"):
+            _validate(connection)
         return False
     row = LOGINS[method]
-    options = _with_unwrapped_secret_id(connection, dict(options), hide)
+    options = _effective(settings)
     missing = [name for name in row.required if options.get(name) in (None, "")]
     if missing:
         raise InvalidInput(f"auth_method {method} needs {' and '.join(missing)}.")
-    mount = {"mount_point": options["mount_point"]} if options.get("mount_point") else {}
+    if method == "cert" and not settings.address().startswith("https:"):
+        raise InvalidInput("auth_method cert needs TLS, and url begins with http:.")
+    mount_point = str(options.get("mount_point") or "").strip("/")
+    mount = {"mount_point": mount_point} if mount_point else {}
     try:
-        client.token = _token_of(method, row.call(_Caller(connection, client), options, mount))
+        options = _with_unwrapped_secret_id(connection, client, options, hide)
+        auth = _auth_of(method, row.call(_Caller(connection, client), options, mount))
     except (BadRequest, PermissionDenied, NotFound) as error:
         said = "; ".join(" ".join(one.split()) for one in error.errors) or f"status {error.status}"
         raise LoginFailed(
-            f"The login with auth_method {method} at auth/{options.get('mount_point') or method.split('_')[0]} failed: {said}. "
+            f"The login with auth_method {method} at auth/{mount_point or method.split('_')[0]} failed: {said.rstrip('.')}. "
             f"Check {' and '.join(row.required) or 'its credentials'}, mount_point and namespace.",
             status=error.status,
             path=error.path,
         ) from None
+    client.token = auth["client_token"]
     hide(client.token)
-    return bool(options.get("revoke_token", True))
+    # A batch token cannot be revoked; it ends by itself.
+    return bool(options.get("revoke_token", True)) and auth.get("token_type") != "batch"
 
 
-def find_token(options: Options, environ: Mapping[str, str]) -> str:
+def find_token(settings: VaultSettings) -> str:
     """The token: option, then VAULT_TOKEN, then the file ``token_file`` in ``token_path`` or the home directory."""
-    token = options.get("token") or environ.get("VAULT_TOKEN")
-    if token:
+    options = settings.options
+    token = settings.value("token")
+    if token and str(token).strip():
         return str(token).strip()
-    folder = options.get("token_path") or environ.get("HOME") or os.path.expanduser("~")
+    folder = options.get("token_path") or settings.environ.get("HOME") or os.path.expanduser("~")
     path = os.path.join(folder, options.get("token_file") or ".vault-token")
     try:
         with open(path, encoding="utf-8") as file:
@@ -142,13 +146,33 @@ def find_token(options: Options, environ: Mapping[str, str]) -> str:
     return str(token)
 
 
+def _validate(connection: Any) -> None:
+    try:
+        connection.request("GET", "auth/token/lookup-self")
+    except PermissionDenied as error:
+        raise LoginFailed(
+            "Vault does not accept the token that was given: it has expired, was revoked, belongs to another Vault or namespace, "
+            "or may not look itself up (then leave token_validate out).",
+            status=error.status,
+            path=error.path,
+        ) from None
+
+
+def _effective(settings: VaultSettings) -> Dict[str, Any]:
+    """The options, with the client certificate that the environment may name."""
+    names = ("cert_auth_public_key", "cert_auth_private_key")
+    return {**settings.options, **{name: settings.value(name) for name in names}}
+
+
 class _Caller:
     """hvac's auth methods over our own requests, so that a login meets the same errors, redirects and limits as all else."""
 
     def __init__(self, connection: Any, client: Any) -> None:
         from hvac.api import AuthMethods
 
-        self.auth = AuthMethods(adapter=_LoginAdapter(connection, client.adapter))
+        adapter = _LoginAdapter(connection, client.adapter)
+        self.auth = AuthMethods(adapter=adapter)
+        self.post = lambda path, body: adapter.login(f"/v1/{quote(path)}", json=body)
 
 
 class _LoginAdapter:
@@ -161,27 +185,32 @@ class _LoginAdapter:
 
     def login(self, url: str, use_token: bool = True, **kwargs: Any) -> Any:
         # hvac hands over "/v1/auth/<mount>/login…" and what it would send; the certificate is the session's already.
-        return self._connection.request("POST", url.split("/v1/", 1)[1], body=kwargs.get("json") or {}).body
+        body = {key: value for key, value in (kwargs.get("json") or {}).items() if value is not None}
+        return self._connection.request("POST", url.split("/v1/", 1)[1], body=body).body
 
     def post(self, url: str, **kwargs: Any) -> Any:
         return self.login(url, **kwargs)
 
 
-def _token_of(method: str, body: Any) -> str:
+def _auth_of(method: str, body: Any) -> Dict[str, Any]:
     auth = body.get("auth") if isinstance(body, dict) else None
     token = auth.get("client_token") if isinstance(auth, dict) else None
     if not isinstance(token, str) or not token:
         raise LoginFailed(f"The login with auth_method {method} was answered without a token. Check mount_point.")
-    return token
+    return dict(auth or {})
 
 
-def _with_unwrapped_secret_id(connection: Any, options: Dict[str, Any], hide: Callable[[str], None]) -> Dict[str, Any]:
+def _with_unwrapped_secret_id(
+    connection: Any, client: Any, options: Dict[str, Any], hide: Callable[[str], None]
+) -> Dict[str, Any]:
     """Exchange ``wrapped_secret_id`` for the secret id it wraps: it can be opened once, so a thief is noticed."""
     wrapping_token = options.get("wrapped_secret_id")
     if not wrapping_token:
         return options
+    # Who has no token yet unwraps with the wrapping token as its token, as Vault's command line does.
+    client.token = str(wrapping_token).strip()
     try:
-        answer = connection.request("POST", "sys/wrapping/unwrap", body={"token": wrapping_token})
+        answer = connection.request("POST", "sys/wrapping/unwrap", body={})
     except VaultError as error:
         if error.transient:
             raise
@@ -189,7 +218,10 @@ def _with_unwrapped_secret_id(connection: Any, options: Dict[str, Any], hide: Ca
             "wrapped_secret_id cannot be unwrapped: it has expired, or somebody has opened it before. If nobody of yours has, "
             "treat the secret id as stolen and destroy it.",
             status=error.status,
+            path=error.path,
         ) from None
+    finally:
+        client.token = ""
     secret_id = (answer.data or {}).get("secret_id")
     if not isinstance(secret_id, str):
         raise LoginFailed("wrapped_secret_id does not wrap a secret id of an AppRole.")
@@ -216,9 +248,13 @@ def _aws_credentials(options: Options) -> Any:
         return options["aws_access_key"], options["aws_secret_key"], options.get("aws_security_token")
     try:
         import boto3
+        from botocore.exceptions import BotoCoreError
     except ImportError as error:
         raise MissingLibrary("boto3", error) from None
-    credentials = boto3.session.Session(profile_name=options.get("aws_profile")).get_credentials()
+    try:
+        credentials = boto3.session.Session(profile_name=options.get("aws_profile")).get_credentials()
+    except BotoCoreError as error:
+        raise InvalidInput(f"auth_method aws_iam found no AWS credentials: {error}.") from None
     if credentials is None:
         raise InvalidInput(
             "auth_method aws_iam found no AWS credentials. Give aws_access_key and aws_secret_key, or aws_profile."

@@ -12,7 +12,7 @@ import os
 import re
 import time
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from .vault_errors import (
     BadRequest,
@@ -25,14 +25,12 @@ from .vault_errors import (
     Unreachable,
     VaultError,
 )
+from .vault_settings import VaultSettings, without_password
 
-DEFAULT_TIMEOUT = 30
 # A fetch-cert answer with a long chain is some 30 kB, 10,000 orders are 1 MB of ids: more than this is no answer of Vault's.
 LARGEST_ANSWER = 16 * 1024 * 1024
-_RETRIED = (412, 500, 502, 503)
 _CAPABILITY = {"GET": "read", "LIST": "list", "POST": "update", "DELETE": "delete"}
 _TEXT_SHOWN = 300
-_FALSE = ("", "0", "f", "false", "no", "n", "off")
 
 
 class Answer(NamedTuple):
@@ -59,8 +57,7 @@ class VaultConnection:
         warn: Callable[[str], None] = lambda text: None,
         hide: Callable[[str], None] = lambda secret: None,
     ) -> None:
-        self._options = options
-        self._environ = os.environ if environ is None else environ
+        self.settings = VaultSettings(options, os.environ if environ is None else environ)
         self._warn = warn
         self._hide = hide
         self._client: Any = None
@@ -76,28 +73,40 @@ class VaultConnection:
         params: Optional[Mapping[str, Any]] = None,
         body: Optional[Mapping[str, Any]] = None,
         timeout: Optional[float] = None,
+        creates: bool = False,
     ) -> Answer:
         """Send one request to ``/v1/<path>`` (percent-encoded by the caller) and read its answer.
 
-        ``timeout`` (seconds) can only shorten the connection's own.
+        ``timeout`` (seconds) can only shorten the connection's own. ``creates`` tells that a POST makes what the path names
+        where there is none, for which Vault asks for another capability than for a change.
         """
         if self._client is None:
             self._log_in()
-        return self._send(method, path, params=params, body=body, timeout=timeout)
+        try:
+            return self._send(method, path, params=params, body=body, timeout=timeout)
+        except PermissionDenied as error:
+            if creates:
+                error.capabilities = ("create", "update")
+            raise
 
     def missing_capability(self, error: PermissionDenied) -> Optional[str]:
         """What the token lacks on the path it was refused, as far as it may ask; None if it lacks nothing or cannot ask.
 
         Source: https://developer.hashicorp.com/vault/api-docs/system/capabilities-self
         """
+        # A policy may name the path of a list with the slash at its end or without.
+        path = unquote(error.path)
+        paths = [path, path + "/"] if "list" in error.capabilities else [path]
         try:
-            answer = self._send("POST", "sys/capabilities-self", body={"paths": [error.path]})
+            answer = self._send("POST", "sys/capabilities-self", body={"paths": paths})
         except VaultError:
             return None
-        held = (answer.data or {}).get(error.path)
-        if not isinstance(held, list) or "root" in held or error.capability in held:
+        told = [(answer.data or {}).get(path) for path in paths]
+        held = {str(one) for row in told if isinstance(row, list) for one in row} - {"deny"}
+        lacking = [one for one in error.capabilities if one not in held]
+        if not any(isinstance(row, list) for row in told) or "root" in held or not lacking:
             return None
-        return f"the token has {', '.join(map(str, held)) or 'nothing'} there, and lacks {error.capability}"
+        return f"the token has {', '.join(sorted(held)) or 'nothing'} there, and lacks {' and '.join(lacking)}"
 
     def close(self) -> None:
         """Revoke a token that a login gave, unless ``revoke_token`` says otherwise, and drop the connection."""
@@ -109,8 +118,7 @@ class VaultConnection:
         except VaultError as error:
             self._warn(f"The token of this task's login could not be revoked and lives on until it expires: {error}")
         finally:
-            self._client.adapter.close()
-            self._client = None
+            self._disconnect()
 
     def _send(
         self,
@@ -121,14 +129,15 @@ class VaultConnection:
         body: Optional[Mapping[str, Any]] = None,
         timeout: Optional[float] = None,
     ) -> Answer:
-        seconds = min(self._timeout(), timeout) if timeout else self._timeout()
+        seconds = min(self.settings.timeout(), timeout) if timeout else self.settings.timeout()
         for _attempt in range(3):
             response, content = self._exchange(method, path, params, body, seconds)
             if response.status_code not in (301, 302, 307, 308):
                 return self._read(method, path, response, content)
-            self._follow(response.headers.get("Location", ""))
+            self._follow(response.headers.get("Location", ""), path)
         raise VaultError(
-            f"Vault at {self._url()} redirects in a circle; set url to the address of the active node.", path=path
+            f"Vault at {self.settings.shown_address()} redirects in a circle; set url to the address of the active node.",
+            path=path,
         )
 
     def _exchange(self, method: str, path: str, params: Any, body: Any, seconds: float) -> Any:
@@ -146,8 +155,8 @@ class VaultConnection:
                     content += chunk
                     if len(content) > LARGEST_ANSWER:
                         raise UnexpectedAnswer(
-                            f"The answer of {self._url()} to {method} /v1/{path} is larger than {LARGEST_ANSWER >> 20} MiB. "
-                            "Check that url is Vault's address.",
+                            f"The answer of {self.settings.shown_address()} to {method} /v1/{path} is larger than "
+                            f"{LARGEST_ANSWER >> 20} MiB. Check that url is Vault's address.",
                             path=path,
                         )
                     if time.monotonic() - start > seconds + 1:
@@ -177,7 +186,7 @@ class VaultConnection:
             isinstance(parsed, dict) and isinstance(envelope.get("data", {}), (dict, type(None)))
         ):
             raise UnexpectedAnswer(
-                f"{self._url()} answered {status} to {method} /v1/{path} with {self._describe(response, content)}. "
+                f"{self.settings.shown_address()} answered {status} to {method} /v1/{path} with {self._describe(response, content)}. "
                 "Check that url is Vault's address and that nothing between (a proxy, a load balancer) answers for it.",
                 status=status,
                 path=path,
@@ -197,12 +206,14 @@ class VaultConnection:
         text = "; ".join(" ".join(one.split()) for one in errors)[:_TEXT_SHOWN]
         if not envelope:
             text = self._describe(response, content)
-        what = f"Vault at {self._url()} answered {status} to {method} /v1/{path}" + (f": {text}" if text else "")
+        what = f"Vault at {self.settings.shown_address()} answered {status} to {method} /v1/{path}" + (
+            f": {text}" if text else ""
+        )
         common: Dict[str, Any] = {"status": status, "errors": errors, "path": path}
         if isinstance(envelope.get("data"), dict):
             common["answer"] = envelope["data"]
         if status == 403:
-            return PermissionDenied(f"{what}.", capability=_CAPABILITY.get(method, "update"), **common)
+            return PermissionDenied(f"{what}.", capabilities=(_CAPABILITY.get(method, "update"),), **common)
         if status == 404:
             return NotFound(what + ".", **common)
         if status == 503 and "sealed" in text.lower():
@@ -211,15 +222,22 @@ class VaultConnection:
             return Unavailable(f"{what}.", retry_after=_retry_after(response.headers.get("Retry-After")), **common)
         return BadRequest(f"{what}.", **common)
 
-    def _follow(self, location: str) -> None:
+    def _follow(self, location: str, path: str) -> None:
         """Turn to the node that a standby names; a token is never carried to another host."""
+        if self.settings.is_set("VAULT_DISABLE_REDIRECTS"):
+            raise VaultError(
+                f"Vault at {self.settings.shown_address()} redirects to {without_password(location)}, and "
+                "VAULT_DISABLE_REDIRECTS forbids to follow. Set url to the address of the active node.",
+                path=path,
+            )
         here, there = urlsplit(self._client.adapter.base_uri), urlsplit(location)
         if not there.scheme and not there.netloc:
             return
         if there.hostname != here.hostname or (here.scheme == "https" and there.scheme != "https"):
             raise VaultError(
-                f"Vault at {self._url()} redirects to {there.scheme}://{there.netloc}, another place. The token was not sent "
-                "there. If that is the active node of your cluster, set url to it."
+                f"Vault at {self.settings.shown_address()} redirects to {there.scheme}://{there.netloc}, another place. The "
+                "token was not sent there. If that is the active node of your cluster, set url to it.",
+                path=path,
             )
         self._client.adapter.base_uri = f"{there.scheme}://{there.netloc}"
 
@@ -227,7 +245,7 @@ class VaultConnection:
         import requests
 
         text = _reason(error)
-        where = f"Vault at {self._url()}"
+        where = f"Vault at {self.settings.shown_address()}"
         transient = True
         if isinstance(error, requests.exceptions.ProxyError):
             message = f"The proxy to {where} cannot be used: {text}. Check proxies and the variables HTTP_PROXY and HTTPS_PROXY."
@@ -258,165 +276,34 @@ class VaultConnection:
             raise MissingLibrary("hvac", error) from None
         from .vault_auth import log_in
 
-        url = self._option("url", "VAULT_ADDR")
-        if not url:
-            raise InvalidInput("Vault's address is not given. Set the option url, or VAULT_ADDR where the task runs.")
-        if not re.fullmatch(r"https?://[^/\s?#@]+(/[^\s?#@]*)?", str(url)):
-            raise InvalidInput(
-                f"url {_without_password(str(url))!r} is not an address of Vault; write for example https://vault.example.com:8200"
-            )
-        session = self._session()
+        url = self.settings.address()
+        session = self.settings.session(self._warn)
         self._client = hvac.Client(
-            url=str(url).rstrip("/"),
+            url=url,
             token="",
-            namespace=self._option("namespace", "VAULT_NAMESPACE") or None,
+            namespace=self.settings.value("namespace") or None,
             session=session,
             verify=session.verify,
             cert=session.cert,
-            timeout=self._timeout(),
+            timeout=self.settings.timeout(),
             allow_redirects=False,
             adapter=hvac.adapters.RawAdapter,
         )
         try:
-            self._revoke = log_in(self, self._client, self._options, self._environ, self._hide)
+            self._revoke = log_in(self, self._client, self.settings, self._hide)
         except BaseException:
-            self._client.adapter.close()
-            self._client = None
+            self._disconnect()
             raise
 
-    def _session(self) -> Any:
-        import requests
-        from requests.adapters import HTTPAdapter
-
-        server_name = self._environ.get("VAULT_TLS_SERVER_NAME")
-
-        class Transport(HTTPAdapter):
-            def init_poolmanager(self, *args: Any, **kwargs: Any) -> Any:
-                if server_name:
-                    kwargs.update(server_hostname=server_name, assert_hostname=server_name)
-                return super().init_poolmanager(*args, **kwargs)
-
-        session = requests.Session()
-        session.mount("https://", Transport(max_retries=self._retries()))
-        session.mount("http://", HTTPAdapter(max_retries=self._retries()))
-        session.verify = self._verify()
-        session.proxies = self._proxies()
-        session.cert = self._client_certificate()
-        return session
-
-    def _retries(self) -> Any:
-        from urllib3.util import Retry
-
-        given = self._option("retries", "VAULT_MAX_RETRIES")
-        if given in (None, "", 0, "0", False):
-            return 0
-        if isinstance(given, Mapping):
-            settings = dict(given)
-        else:
-            try:
-                total = int(str(given))
-            except ValueError:
-                total = -1
-            if total < 0 or isinstance(given, bool):
-                raise InvalidInput(
-                    f"retries {given!r} is neither a number of retries nor a dictionary for urllib3's Retry."
-                )
-            settings = {
-                "total": total,
-                "backoff_factor": 0.3,
-                "status_forcelist": list(_RETRIED),
-                "allowed_methods": None,
-            }
-        settings.setdefault("raise_on_status", False)
-        warn = self._warn if self._options.get("retry_action") != "ignore" else None
-
-        class WarningRetry(Retry):
-            def increment(self, *args: Any, **kwargs: Any) -> Any:
-                following = super().increment(*args, **kwargs)
-                if warn is not None:
-                    warn(f"A request to Vault failed and is tried again; {following.total} more retries are left.")
-                return following
-
-        try:
-            return WarningRetry(**settings)
-        except TypeError as error:
-            raise InvalidInput(f"retries cannot be used: {error}. See urllib3's class Retry for its keys.") from None
-
-    def _verify(self) -> Any:
-        validate = self._options.get("validate_certs")
-        if validate is None:
-            validate = self._environ.get("VAULT_SKIP_VERIFY", "").strip().lower() in _FALSE
-        if not validate:
-            return False
-        authority = self._option("ca_cert", "VAULT_CACERT") or self._environ.get("VAULT_CAPATH")
-        if not authority:
-            return True
-        if not os.path.exists(authority):
-            raise InvalidInput(f"ca_cert {authority!r} does not exist on the host that runs this task.")
-        return authority
-
-    def _proxies(self) -> Dict[str, str]:
-        given = (
-            self._options.get("proxies")
-            or self._environ.get("VAULT_PROXY_ADDR")
-            or self._environ.get("VAULT_HTTP_PROXY")
-        )
-        if not given:
-            return {}
-        if isinstance(given, str) and given.lstrip().startswith("{"):
-            import ast
-            import json
-
-            try:
-                given = json.loads(given)
-            except ValueError:
-                try:
-                    given = ast.literal_eval(given)
-                except (ValueError, SyntaxError):
-                    raise InvalidInput("proxies looks like a dictionary, but is neither JSON nor Python.") from None
-        if isinstance(given, Mapping):
-            return {str(scheme): str(url) for scheme, url in given.items()}
-        return {"http": str(given), "https": str(given)}
-
-    def _client_certificate(self) -> Any:
-        certificate = self._option("cert_auth_public_key", "VAULT_CLIENT_CERT")
-        key = self._option("cert_auth_private_key", "VAULT_CLIENT_KEY")
-        for name, path in (("cert_auth_public_key", certificate), ("cert_auth_private_key", key)):
-            if path and not os.path.isfile(path):
-                raise InvalidInput(f"{name} {path!r} does not exist on the host that runs this task.")
-        if certificate and key:
-            return (certificate, key)
-        return certificate or None
-
-    def _option(self, name: str, variable: str) -> Any:
-        value = self._options.get(name)
-        return self._environ.get(variable) if value is None else value
-
-    def _timeout(self) -> float:
-        given = self._option("timeout", "VAULT_CLIENT_TIMEOUT")
-        if given in (None, ""):
-            return DEFAULT_TIMEOUT
-        from .durations import parse_duration
-
-        try:
-            seconds = parse_duration(given)
-        except ValueError as error:
-            raise InvalidInput(f"timeout: {error}.") from None
-        if seconds < 1:
-            raise InvalidInput(f"timeout {given!r} is too short; write a number of seconds from 1 on.")
-        return seconds
-
-    def _url(self) -> str:
-        return _without_password(str(self._option("url", "VAULT_ADDR") or ""))
+    def _disconnect(self) -> None:
+        self._client.adapter.close()
+        self._client = None
+        self.settings.close()
 
 
 _RESOLUTION = re.compile(
     r"resolve|Name or service not known|Temporary failure in name|nodename nor servname|No address", re.I
 )
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//***@", url)
 
 
 def _reason(error: Exception) -> str:
@@ -428,7 +315,7 @@ def _reason(error: Exception) -> str:
     if "hostname" in text and "match" in text:
         return "its certificate is for another host name"
     text = re.sub(r"<[^>]*object at 0x[0-9a-f]+>:?|\(Caused by|HTTPS?ConnectionPool\([^)]*\):?", " ", text)
-    return _without_password(" ".join(re.sub(r"['\"()]", " ", text).split()))[:_TEXT_SHOWN] or type(error).__name__
+    return without_password(" ".join(re.sub(r"['\"()]", " ", text).split()))[:_TEXT_SHOWN] or type(error).__name__
 
 
 def _tls_remedy(text: str) -> str:

@@ -87,12 +87,12 @@ class NotFound(VaultError):
 class PermissionDenied(VaultError):
     """403: the token is not valid, or its policies do not permit this.
 
-    ``capability`` is what the request needs on ``path``.
+    ``capabilities`` are what the request may need on ``path``.
     """
 
-    def __init__(self, message: str, *, capability: str, **more: Any) -> None:
+    def __init__(self, message: str, *, capabilities: Sequence[str], **more: Any) -> None:
         super().__init__(message, **more)
-        self.capability = capability
+        self.capabilities = tuple(capabilities)
 
 
 class LoginFailed(VaultError):

@@ -208,7 +208,7 @@ def test_without_the_status_it_waits_for_the_certificate_itself(
 def test_a_refused_token_is_told_what_it_lacks(vault: FakeVault, run_module: RunModule) -> None:
     scripted(vault, status("completed"), certificate=Answer(status=403, errors=["permission denied"]))
     vault.on("POST", "sys/capabilities-self", Answer({f"{ORDER}/fetch-cert": ["deny"]}))
-    assert f"On {ORDER}/fetch-cert the token has deny there, and lacks read." in run_module(MODULE, OPTIONS)["msg"]
+    assert f"On {ORDER}/fetch-cert the token has nothing there, and lacks read." in run_module(MODULE, OPTIONS)["msg"]
 
 
 def test_check_mode_returns_the_state_of_an_order_that_goes_on(
