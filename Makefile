@@ -16,7 +16,8 @@ BIN := $(CURDIR)/$(VENV)/bin
 COLLECTION := ansible_collections/certops/vault_extca
 NAMESPACE := ansible_collections.certops.vault_extca
 LINKS := $(CURDIR)/build/links
-ANSIBLE_HOME := $(CURDIR)/build/home/.ansible
+# Ansible's tools call each other by name, and must leave the user's ~/.ansible alone.
+WITH_ANSIBLE = PATH="$(BIN):$$PATH" ANSIBLE_HOME=$(CURDIR)/build/home/.ansible ANSIBLE_COLLECTIONS_PATH=$(LINKS)
 
 .PHONY: help
 help:  ## show this list
@@ -36,11 +37,11 @@ lint: venv apt links  ## format, style, types, YAML, playbooks, shell, licences,
 	$(BIN)/ruff check .
 	$(BIN)/mypy -p $(NAMESPACE).plugins.module_utils -p devserver -p tests
 	$(BIN)/yamllint --strict .
-	ANSIBLE_HOME=$(ANSIBLE_HOME) ANSIBLE_COLLECTIONS_PATH=$(LINKS) $(BIN)/ansible-lint --strict playbooks $(wildcard roles)
+	$(WITH_ANSIBLE) ansible-lint --strict playbooks $(wildcard roles)
 	git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck
 	$(BIN)/reuse lint --quiet || $(BIN)/reuse lint
 	$(BIN)/antsibull-changelog lint
-	cd $(LINKS)/$(COLLECTION) && ANSIBLE_HOME=$(ANSIBLE_HOME) $(BIN)/antsibull-docs lint-collection-docs \
+	cd $(LINKS)/$(COLLECTION) && $(WITH_ANSIBLE) antsibull-docs lint-collection-docs \
 	    --plugin-docs --skip-rstcheck --validate-collection-refs self .
 	@echo "lint: clean"
 
@@ -96,6 +97,10 @@ links:  ## this checkout where Ansible and Python find it as a collection: build
 	@mkdir -p build/links/$(dir $(COLLECTION))
 	@[ -L build/links/$(COLLECTION) ] || ln -s ../../../.. build/links/$(COLLECTION)
 
+.PHONY: changelog
+changelog: venv links  ## release the fragments of changelogs/fragments: CHANGELOG.md for galaxy.yml's version
+	cd $(LINKS)/$(COLLECTION) && $(WITH_ANSIBLE) antsibull-changelog release
+
 .PHONY: format
 format: venv  ## rewrite the Python files as ruff likes them
 	$(BIN)/ruff format .
@@ -104,7 +109,7 @@ format: venv  ## rewrite the Python files as ruff likes them
 .PHONY: docs
 docs: venv links  ## reference pages of all modules, as reStructuredText, in build/docs
 	@rm -rf build/docs && mkdir -m 755 -p build/docs
-	@ANSIBLE_HOME=$(ANSIBLE_HOME) ANSIBLE_COLLECTIONS_PATH=$(LINKS) $(BIN)/antsibull-docs collection \
+	@$(WITH_ANSIBLE) antsibull-docs collection \
 	    --use-current --squash-hierarchy --fail-on-error --dest-dir build/docs certops.vault_extca
 	@echo "docs: build/docs"
 
