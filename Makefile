@@ -57,8 +57,8 @@ units: venv  ## ansible-test units, with coverage
 	    units units --local --python "$$version" --color no --coverage --num-workers 2
 
 .PHONY: devserver-tests
-devserver-tests: venv apt links  ## the development Vault's own tests
-	@$(PY) -m pytest -q -n 2 tests/devserver
+devserver-tests: venv apt links  ## the development Vault's own tests, and those of the testbed
+	@$(PY) -m pytest -q -n 2 tests/devserver tests/testbed
 
 .PHONY: behaviour
 behaviour: venv apt links  ## the modules' behaviour against the development Vault and Pebble, with coverage

@@ -13,7 +13,8 @@ from .challtestsrv import ChallengeTestServer
 from .devserver import Devserver
 from .nginx import Nginx
 from .pebble import Pebble, PebbleOptions
-from .process import ServiceError
+from .ports import free_port
+from .process import Service, ServiceError
 from .testbed import Testbed, TestbedOptions
 from .tls import PrivateCa, ServerCertificate
 
@@ -26,9 +27,11 @@ __all__ = [
     "PebbleOptions",
     "PrivateCa",
     "ServerCertificate",
+    "Service",
     "ServiceError",
     "Testbed",
     "TestbedOptions",
     "TsigKey",
     "Zone",
+    "free_port",
 ]

@@ -111,18 +111,19 @@ class Pebble(Service):
         """URL of Pebble's management interface."""
         return f"https://localhost:{self.management_port}"
 
-    def _manage(self, path: str) -> bytes:
+    def fetch(self, url: str) -> str:
+        """The body of one of its pages."""
         context = ssl.create_default_context(cadata=self.ca.pem)
-        with urllib.request.urlopen(f"{self.management_url}{path}", context=context, timeout=10) as answer:
-            return bytes(answer.read())
+        with urllib.request.urlopen(url, context=context, timeout=10) as answer:
+            return bytes(answer.read()).decode()
 
     def root_pem(self, index: int = 0) -> str:
         """The root certificate that issued certificates chain to."""
-        return self._manage(f"/roots/{index}").decode()
+        return self.fetch(f"{self.management_url}/roots/{index}")
 
     def intermediate_pem(self, index: int = 0) -> str:
         """The intermediate certificate."""
-        return self._manage(f"/intermediates/{index}").decode()
+        return self.fetch(f"{self.management_url}/intermediates/{index}")
 
     def certificate_status(self, serial: int) -> dict[str, Any]:
         """What Pebble knows of a certificate: ``Status`` (Valid or Revoked), ``Reason``, ``RevokedAt``, …
@@ -130,10 +131,9 @@ class Pebble(Service):
         :raises KeyError: it never issued one with this serial number.
         """
         digits = f"{serial:x}"
+        digits = digits.zfill(len(digits) + len(digits) % 2)
         try:
-            answer: dict[str, Any] = json.loads(
-                self._manage(f"/cert-status-by-serial/{digits.zfill(len(digits) + len(digits) % 2)}")
-            )
+            answer: dict[str, Any] = json.loads(self.fetch(f"{self.management_url}/cert-status-by-serial/{digits}"))
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 raise KeyError(f"Pebble issued no certificate with serial {serial:x}") from error
