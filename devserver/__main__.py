@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import logging
 import socket
-import ssl
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,19 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         vault = Vault(state_file=options.state_file, root_token=options.root_token, answers=answers)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = listen(host, port, family)
-        app = create_app(vault)
         server = create_server(
-            app,
+            create_app(vault),
             listener,
             log_level=options.log_level,
             tls_certificate=options.tls_cert,
             tls_key=options.tls_key,
             tls_client_ca=options.tls_client_ca,
         )
-    except (StateFileError, OSError, ssl.SSLError) as error:
+    except (StateFileError, OSError) as error:
         print(f"devserver: {error}", file=sys.stderr)
         return 1
-    app.close_port = server.close_port
     shown = f"[{host}]" if ":" in host else host
     url = f"{'https' if options.tls_cert else 'http'}://{shown}:{listener.getsockname()[1]}"
     server.on_ready = lambda: print(f"devserver ready: VAULT_ADDR={url} VAULT_TOKEN={vault.root_token}", flush=True)

@@ -5,31 +5,33 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, MutableMapping
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from starlette.applications import Starlette
 
 from .admin import admin_routes
+from .connections import client_certificates, reset
 from .faults import Fault, Faults
 from .framework import Refusal
 from .messages import MAX_BODY, HttpAnswer, HttpRequest, error_answer
 from .request_log import RequestLog
 from .router import admit, attempt, finish
-from .server import client_certificates, reset
 from .vault import Vault
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+_log = logging.getLogger("devserver")
+_DROPPED = HttpAnswer(0)  # there is no answer, and no connection any more
 _THREADS = 16  # for handlers that talk to the network
 
 
 def create_app(vault: Vault) -> VaultApp:
-    """The application for a Vault. Served by ``server.create_server``, its faults reach down to the sockets."""
+    """The application for a Vault, to be served by ``server.create_server``: its faults reach down to the sockets."""
     return VaultApp(vault)
 
 
@@ -78,48 +80,50 @@ class VaultApp:
         body = await _read_body(headers, receive)
         fault = self.faults.take(method, path)
         answer = await self._fault(fault, scope, headers, receive) if fault is not None else None
-        if fault is not None and answer is None and fault.kind in ("refuse", "reset", "hang"):
-            self.requests.add(method, path, namespace, 0, now)
-            return
+        if answer is None and body is None:
+            answer = error_answer(Refusal(413, "http: request body too large"))
         if answer is None:
-            if body is None:
-                answer = error_answer(Refusal(413, "http: request body too large"))
-            else:
-                transport = scope.get("state", {}).get("transport")
-                certificates = client_certificates(transport) if transport is not None else []
-                query = scope["query_string"].decode("latin-1")
-                answer = await self._answer(HttpRequest(method, path, query, headers, body, certificates))
+            query = scope["query_string"].decode("latin-1")
+            certificates = client_certificates(scope["state"]["transport"])
+            answer = await self._answer(HttpRequest(method, path, query, headers, body or b"", certificates))
         self.requests.add(method, path, namespace, answer.status, now)
-        await _send_answer(send, answer, with_body=method != "HEAD")
+        if answer is _DROPPED:
+            await _disconnected(receive)
+        elif not await _send_answer(send, answer, with_body=method != "HEAD"):
+            scope["state"]["transport"].close()
+            await _disconnected(receive)
 
     async def _answer(self, message: HttpRequest) -> HttpAnswer:
         try:
             call = admit(self.vault, message)
+            if call.blocking:
+                result = await asyncio.get_running_loop().run_in_executor(self._threads, attempt, call)
+            else:
+                result = attempt(call)
+            return finish(self.vault, call, result)
         except Refusal as refusal:
             return error_answer(refusal)
-        if call.blocking:
-            result = await asyncio.get_running_loop().run_in_executor(self._threads, attempt, call)
-        else:
-            result = attempt(call)
-        return finish(self.vault, call, result)
+        except Exception:
+            _log.exception("%s %s failed", message.method, message.path)
+            return error_answer(Refusal(500, "internal error"))
 
     async def _fault(
         self, fault: Fault, scope: Scope, headers: MutableMapping[str, str], receive: Receive
     ) -> HttpAnswer | None:
-        """Let it go wrong; the answer to give, or None where the request is served, or the connection is gone."""
-        transport = scope.get("state", {}).get("transport")
+        """Let it go wrong; the answer to give, or None where the request is served all the same."""
+        transport = scope["state"]["transport"]
         match fault.kind:
             case "delay":
-                await asyncio.sleep(fault.delay or 0)
+                await self._wait(fault.delay or 0)
             case "hang":
-                await self._hang(fault, receive)
-                if transport is not None:
-                    transport.abort()
+                await self._wait(fault.delay, _disconnected(receive))
+                transport.abort()
+                return _DROPPED
             case "reset" | "refuse":
                 if fault.kind == "refuse" and self.close_port is not None:
                     self.close_port(1.0 if fault.delay is None else fault.delay)
-                if transport is not None:
-                    reset(transport)
+                reset(transport)
+                return _DROPPED
             case "seal":
                 return error_answer(Refusal(503, "Vault is sealed"))
             case "redirect":
@@ -136,13 +140,21 @@ class VaultApp:
                     self.vault.tokens.revoke(token)
         return None
 
-    async def _hang(self, fault: Fault, receive: Receive) -> None:
-        async def gone() -> None:
-            while (await receive())["type"] != "http.disconnect":
-                continue
+    def end_waits(self) -> None:
+        """The server stops: whatever a fault holds up goes on, or is dropped."""
+        self._stopping.set()
 
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(gone(), fault.delay)
+    async def _wait(self, seconds: float | None, *also: Coroutine[Any, Any, None]) -> None:
+        """Until the time is over, the server stops, or one of these ends."""
+        waits = {asyncio.ensure_future(one) for one in (self._stopping.wait(), *also)}
+        _, pending = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for one in pending:
+            one.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
 
 
 async def _read_body(headers: MutableMapping[str, str], receive: Receive) -> bytes | None:
@@ -160,13 +172,18 @@ async def _read_body(headers: MutableMapping[str, str], receive: Receive) -> byt
             return b"".join(parts) if size <= MAX_BODY else None
 
 
-async def _send_answer(send: Send, answer: HttpAnswer, *, with_body: bool) -> None:
-    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers]
-    names = {name for name, _ in headers}
-    headers.append((b"cache-control", b"no-store"))
-    if answer.body and b"content-type" not in names:
-        headers.append((b"content-type", b"application/json"))
-    if answer.status != 204 and b"content-length" not in names and b"transfer-encoding" not in names:
-        headers.append((b"content-length", str(len(answer.body)).encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body if with_body else b""})
+async def _send_answer(send: Send, answer: HttpAnswer, *, with_body: bool) -> bool:
+    """Send it; False where its headers promise a longer body than there is, so that the connection has to end."""
+    headers = {name.lower(): value for name, value in answer.headers}
+    headers.setdefault("cache-control", "no-store")
+    if answer.body:
+        headers.setdefault("content-type", "application/json")
+    if answer.status != 204 and "transfer-encoding" not in headers:
+        headers.setdefault("content-length", str(len(answer.body)))
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    promised = headers.get("content-length", "")
+    breaks_off = with_body and promised.isdigit() and int(promised) > len(answer.body)
+    await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
+    body = answer.body if with_body else b""
+    await send({"type": "http.response.body", "body": body, "more_body": breaks_off})
+    return not breaks_off

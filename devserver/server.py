@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: certops.vault_extca contributors
-"""Uvicorn, with what a development Vault needs of the sockets: LIST, client certificates, resets, a closed port."""
+"""Uvicorn, with what a development Vault needs beside it: the LIST method, TLS with client certificates, a closed port."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import ssl
-import struct
 from collections.abc import Callable
-from typing import Any
+from types import FrameType
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from .app import VaultApp
+from .connections import reset
 
 _LIST, _STAND_IN = b"LIST ", b"LINK "  # the parser knows the methods of the registry, and LIST is none of them
 
@@ -61,8 +62,10 @@ class VaultProtocol(HttpToolsProtocol):
 class VaultServer(uvicorn.Server):
     """A server whose port can be closed for a while."""
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
+    def __init__(self, config: uvicorn.Config, app: VaultApp, listener: socket.socket) -> None:
         super().__init__(config)
+        self._app = app
+        app.close_port = self.close_port
         self._address = listener.getsockname()
         self._family = listener.family
         self._reopening: asyncio.Task[None] | None = None
@@ -73,6 +76,11 @@ class VaultServer(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self.on_ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal ends the server, and is not raised once more when it has ended: that is exit code 0."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
     def close_port(self, seconds: float) -> None:
         """Refuse every new connection and drop the open ones, for this long. Called on the event loop."""
@@ -97,7 +105,8 @@ class VaultServer(uvicorn.Server):
         self.servers = [await loop.create_server(create_protocol, sock=listener, ssl=self.config.ssl)]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop, also in the middle of a closed port."""
+        """Stop, also while the port is closed or requests hang."""
+        self._app.end_waits()
         if self._reopening is not None:
             self._reopening.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -106,37 +115,20 @@ class VaultServer(uvicorn.Server):
 
 
 def listen(host: str, port: int, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
-    """A bound socket. OSError where the address is taken or none of this host."""
+    """A bound socket. OSError, with the address in its text, where that is taken or none of this host."""
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        raise OSError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
     listener.setblocking(False)
     return listener
 
 
-def reset(transport: asyncio.Transport) -> None:
-    """Drop the connection with a TCP RST, as a crashed peer or a firewall does."""
-    plain = transport.get_extra_info("socket")
-    if plain is not None and plain.fileno() >= 0:
-        # A copy of the descriptor, because the event loop's own socket object may not allow options.
-        with socket.socket(fileno=os.dup(plain.fileno())) as copy:
-            copy.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
-
-
-def client_certificates(transport: asyncio.Transport) -> list[bytes]:
-    """The client's certificate in DER, or nothing without mutual TLS."""
-    tls = transport.get_extra_info("ssl_object")
-    leaf = tls.getpeercert(binary_form=True) if tls is not None else None
-    return [leaf] if leaf else []
-
-
 def create_server(
-    app: Any,
+    app: VaultApp,
     listener: socket.socket,
     *,
     log_level: str = "warning",
@@ -144,7 +136,10 @@ def create_server(
     tls_key: str | None = None,
     tls_client_ca: str | None = None,
 ) -> VaultServer:
-    """A server for this application. ``tls_client_ca`` asks clients for a certificate, and goes on without one."""
+    """A server for this application. ``tls_client_ca`` asks clients for a certificate, and goes on without one.
+
+    OSError, with the file's name in its text, where a certificate or key cannot be used.
+    """
     config = uvicorn.Config(
         app,
         http=VaultProtocol,
@@ -161,10 +156,20 @@ def create_server(
     )
     config.load()
     if tls_certificate is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(tls_certificate, tls_key)
-        if tls_client_ca is not None:
-            context.load_verify_locations(tls_client_ca)
-            context.verify_mode = ssl.CERT_OPTIONAL
-        config.ssl = context
-    return VaultServer(config, listener)
+        config.ssl = _tls(tls_certificate, tls_key, tls_client_ca)
+    return VaultServer(config, app, listener)
+
+
+def _tls(certificate: str, key: str | None, client_ca: str | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:
+        raise OSError(f"cannot use {certificate} with the key {key} for TLS: {error}") from error
+    if client_ca is not None:
+        try:
+            context.load_verify_locations(client_ca)
+        except OSError as error:
+            raise OSError(f"cannot use {client_ca} as CA of client certificates: {error}") from error
+        context.verify_mode = ssl.CERT_OPTIONAL
+    return context

@@ -73,7 +73,6 @@ def run_server(vault: Vault, **tls: Any) -> RunningServer:
     listener = listen("127.0.0.1", 0)
     app = create_app(vault)
     server = create_server(app, listener, log_level="error", **tls)
-    app.close_port = server.close_port
     ready = threading.Event()
     server.on_ready = ready.set
     port = listener.getsockname()[1]

@@ -219,6 +219,7 @@ def test_scripts_for_one_order_a_role_and_all(server: RunningServer) -> None:
     assert script("db", "2") == {"stay": {"submitted": 1}}
     assert script("web", "2") == {"stay": {"submitted": 1}, "fail": "no"}
     assert script("web", "1") == {"stay": {"submitted": 1}, "fail": "never", "in": "submitted"}
+    bad: dict[str, Any]
     for bad in ({"stays": {}}, {"stay": {"submitted": "long"}}, {"role": "a", "order": "b"}):
         assert server.dev("PUT", "scripts", bad).status_code == 400
     server.dev("DELETE", "scripts")
@@ -229,6 +230,7 @@ def test_the_clock_and_the_state(server: RunningServer) -> None:
     before = server.request("GET", "sys/health").json()["server_time_utc"]
     server.dev("POST", "clock", {"advance": 3600})
     assert server.request("GET", "sys/health").json()["server_time_utc"] - before >= 3600
+    bad: dict[str, Any]
     for bad in ({"advance": -1}, {"advance": "far"}, {}):
         assert server.dev("POST", "clock", bad).status_code == 400
     state = server.dev("GET", "state").json()

@@ -41,7 +41,7 @@ def test_a_view_behaves_like_a_dictionary_and_survives(steps: list[tuple[str, st
         state.close()
         reopened = State(path)
         view = reopened.view("part/")
-        assert {key: view.get(key) for key in view.keys("")} == model  # noqa: SIM118 - a method of the view, not a dictionary's
+        assert {key: view.get(key) for key in view.keys("")} == model
         assert view.keys(prefix) == sorted(key[len(prefix) :] for key in model if key.startswith(prefix))
         assert reopened.get("other") == {"kept": True}
         reopened.close()
