@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-from .vault_errors import InvalidInput
+from .durations import plain_moment
+from .identifiers import same_spelling
+from .vault_errors import ExtcaError, InvalidInput
 
 
 def same(one: Any, other: Any) -> bool:
@@ -19,20 +21,39 @@ def same_set(one: Any, other: Any) -> bool:
     return set(one or ()) == set(other or ())
 
 
+def same_names(one: Any, other: Any) -> bool:
+    """Equality of lists of DNS names, whatever their order, repetitions and spelling."""
+    return {same_spelling(name) for name in one or ()} == {same_spelling(name) for name in other or ()}
+
+
+def plain_moments(values: Mapping[str, Any]) -> Dict[str, Any]:
+    """What Vault says of a resource, with its moments (``…_date``) in one spelling."""
+    return {
+        name: plain_moment(value) if name.endswith("_date") and isinstance(value, str) else value
+        for name, value in values.items()
+    }
+
+
 class Field(NamedTuple):
-    """A field of a resource: how two values compare, whether it is fixed after creation, whether it is never read back."""
+    """A field of a resource.
+
+    ``same`` compares two values; ``fixed``: Vault lets nobody change it after creation; ``write_only``: it is never read back.
+    ``remedy`` is what a person can do about a fixed field that differs.
+    """
 
     name: str
     same: Callable[[Any, Any], bool] = same
     fixed: bool = False
     write_only: bool = False
+    remedy: str = ""
 
 
 class Resource(NamedTuple):
-    """What a kind of resource is called, and its fields."""
+    """What a kind of resource is called, its fields, and whether its module has the option recreate."""
 
     kind: str
     fields: Sequence[Field]
+    recreatable: bool = False
 
     def wanted(self, params: Mapping[str, Any]) -> Dict[str, Any]:
         """The fields that a module's options give a value; the others are left as they are."""
@@ -82,7 +103,7 @@ def ensure(
             return Change(False, None, {}, {})
         if not check_mode:
             delete()
-        return Change(True, None, resource.readable(current), {})
+        return Change(True, None, _fields_of(resource, current), {})
 
     if current is None:
         return _create(resource, wanted, {}, write, check_mode)
@@ -96,23 +117,26 @@ def ensure(
     if fixed and not recreate:
         raise InvalidInput(_fixed(resource, name, fixed, wanted, current))
     if fixed:
-        if not check_mode:
-            delete()
-        return _create(resource, wanted, resource.readable(current), write, check_mode)
+        return _recreate(resource, name, wanted, current, write, delete, check_mode)
 
     secrets = [one for one in resource.fields if one.write_only and one.name in wanted]
     if not differing and not (rewrite and secrets):
         return Change(False, dict(current), {}, {})
     body = {one.name: current[one.name] for one in resource.fields if current.get(one.name) is not None}
-    body.update(resource.readable(wanted))
+    # What is the same in other words stays in Vault's words.
+    after = {one.name: wanted[one.name] for one in differing}
+    body.update(after)
     if rewrite:
         body.update({one.name: wanted[one.name] for one in secrets})
-    value = {**current, **resource.readable(wanted)} if check_mode else write(body)
+    value = {**current, **after} if check_mode else write(body)
     before = {one.name: current.get(one.name) for one in differing}
-    after = {one.name: wanted[one.name] for one in differing}
     if rewrite and secrets:
         after.update({one.name: "rewritten" for one in secrets})
     return Change(True, value, before, after)
+
+
+def _fields_of(resource: Resource, current: Mapping[str, Any]) -> Dict[str, Any]:
+    return {one.name: current[one.name] for one in resource.fields if one.name in current and not one.write_only}
 
 
 def _create(
@@ -126,11 +150,34 @@ def _create(
     return Change(True, shown if check_mode else write(dict(wanted)), before, shown)
 
 
+def _recreate(
+    resource: Resource,
+    name: str,
+    wanted: Mapping[str, Any],
+    current: Mapping[str, Any],
+    write: Callable[[Dict[str, Any]], Dict[str, Any]],
+    delete: Callable[[], None],
+    check_mode: bool,
+) -> Change:
+    if not check_mode:
+        delete()
+    try:
+        return _create(resource, wanted, _fields_of(resource, current), write, check_mode)
+    except ExtcaError as error:
+        message = f"{resource.kind} {name} was deleted to be created anew, and then: {error.message}"
+        raise ExtcaError(message, **{**error.details, "changed": True}) from None
+
+
 def _fixed(
     resource: Resource, name: str, fields: List[Field], wanted: Mapping[str, Any], current: Mapping[str, Any]
 ) -> str:
-    which = ", ".join(f"{one.name} is {current.get(one.name)!r} and not {wanted[one.name]!r}" for one in fields)
+    which = ", ".join(
+        f"{one.name} is {current.get(one.name)!r} and not {wanted[one.name]!r}"
+        + (f" ({one.remedy})" if one.remedy else "")
+        for one in fields
+    )
+    recreate = ", or set recreate: true to have it deleted and created anew" if resource.recreatable else ""
     return (
         f"{resource.kind} {name} exists, and cannot be changed in what is fixed after creation: {which}. "
-        "Use another name, delete it first (state: absent), or set recreate: true to have it deleted and created anew."
+        f"Use another name, or delete it first (state: absent){recreate}."
     )

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright: certops.vault_extca contributors
+"""ACME accounts (RFC 8555 section 7.3) as resources, and their keys."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Dict, Mapping, Optional
+
+from .certificates import BadCertificate, certificate_facts, load_private_key, pem_blocks, same_certificates
+from .durations import parse_moment
+from .external_ca import ExternalCA
+from .resource import Field, Resource, plain_moments
+from .vault_errors import InvalidInput, UnexpectedAnswer
+
+KEY_TYPES = ("ec-256", "ec-384", "ec-521", "rsa-2048", "rsa-4096", "rsa-8192")
+
+
+def same_contacts(one: Any, other: Any) -> bool:
+    """Whether two lists name the same contacts, as addresses or as mailto URLs."""
+    return bool(_addresses(one) == _addresses(other))
+
+
+def _addresses(contacts: Any) -> Any:
+    return {contact[7:] if contact.startswith("mailto:") else contact for contact in contacts or ()}
+
+
+ACME_ACCOUNT = Resource(
+    "ACME account",
+    (
+        Field("directory_url", fixed=True),
+        Field("email_contacts", same=same_contacts, fixed=True),
+        Field("key_type", fixed=True, remedy="vault_extca_acme_account_rotate_key changes it"),
+        Field("trusted_ca", same=same_certificates),
+        Field("eab_kid", write_only=True),
+        Field("eab_key", write_only=True),
+        Field("account_key", write_only=True),
+    ),
+    recreatable=True,
+)
+
+
+def find_account(external_ca: ExternalCA, name: str) -> Optional[Dict[str, Any]]:
+    """The account, or None; with ``key_type`` of its active key."""
+    account = external_ca.acme_account(name)
+    return None if account is None else _described(account)
+
+
+def write_account(external_ca: ExternalCA, name: str, fields: Mapping[str, Any]) -> Dict[str, Any]:
+    """Register an account, import one whose account_key is given, or change trusted_ca of one that exists."""
+    if "account_key" not in fields:
+        return _described(external_ca.write_acme_account(name, fields))
+    # What the ACME server knows of the account comes from there.
+    imported = {key: fields[key] for key in ("directory_url", "account_key", "trusted_ca") if key in fields}
+    return _described(external_ca.import_acme_account(name, imported))
+
+
+def _described(account: Mapping[str, Any]) -> Dict[str, Any]:
+    keys = {version: plain_moments(key) for version, key in (account.get("account_keys") or {}).items()}
+    active = keys.get(str(account.get("active_key_version")))
+    if active is None:
+        raise UnexpectedAnswer(f"Vault names no active key of the ACME account {account.get('name')}.")
+    return {**plain_moments(account), "account_keys": keys, "key_type": active["key_type"]}
+
+
+def key_type_to_import(account_key: str, current: Optional[Mapping[str, Any]]) -> str:
+    """The type that an account has, or will have, of which this is the key (PEM). Raises InvalidInput.
+
+    A key that Vault has rotated since the import still is the account's: its type is among those of the older keys.
+    """
+    try:
+        key = load_private_key(account_key)
+    except BadCertificate as error:
+        raise InvalidInput(f"account_key: {error}.") from None
+    curve = getattr(key, "curve", None)
+    family, size = ("ec", curve.key_size) if curve is not None else ("rsa", getattr(key, "key_size", 0))
+    key_type = f"{family}-{size}"
+    if key_type not in KEY_TYPES:
+        raise InvalidInput(
+            f"account_key is of no type that the engine knows; it must be one of {', '.join(KEY_TYPES)}."
+        )
+    held = [] if current is None else [one.get("key_type") for one in current["account_keys"].values()]
+    return str(current["key_type"]) if current is not None and key_type in held else key_type
+
+
+def parse_bundle(text: str) -> str:
+    """A PEM bundle of certificates that can be read, or nothing. Raises ValueError."""
+    blocks = pem_blocks(text, "CERTIFICATE")
+    if text.strip() and not blocks:
+        raise ValueError("it is the text of one or more certificates in PEM, and this one holds none")
+    for block in blocks:
+        certificate_facts(block)
+    return text
+
+
+def key_is_due(
+    account: Mapping[str, Any], *, key_type: Optional[str], older_than: Optional[int], now: datetime
+) -> bool:
+    """Whether the active key is of another type than ``key_type``, or at least ``older_than`` seconds old."""
+    if key_type is not None and account["key_type"] != key_type:
+        return True
+    if older_than is None:
+        return False
+    created = parse_moment(account["account_keys"][str(account["active_key_version"])].get("key_creation_date") or "")
+    return created is not None and (now - created).total_seconds() >= older_than
