@@ -156,7 +156,9 @@ def test_an_active_order_is_reused_in_three_requests_however_many_there_are(
 
 
 def test_reuse_of_active_orders_does_not_look_at_certificates(vault: FakeVault, run_module: RunModule) -> None:
-    vault.on("LIST", RECENT, recent((OTHER_ID, order_data("completed")), (ORDER_ID, order_data("fetching-certificate"))))
+    vault.on(
+        "LIST", RECENT, recent((OTHER_ID, order_data("completed")), (ORDER_ID, order_data("fetching-certificate")))
+    )
     vault.on("GET", f"{ORDER}/status", order_status("fetching-certificate"))
     assert run_module(MODULE, {**OPTIONS, "reuse": "active"})["order_id"] == ORDER_ID
     assert vault.calls == [f"LIST {RECENT}", f"GET {ORDER}/status"]
@@ -323,9 +325,7 @@ def test_a_completed_order_for_the_same_request_is_reused_until_it_is_due(
     nothing_there(vault)
     begin = datetime.now(timezone.utc) - timedelta(days=age)
     vault.on("LIST", RECENT, recent((OTHER_ID, order_data("completed"))))
-    vault.on(
-        "GET", f"{ROLE}/order/{OTHER_ID}/status", order_status("completed", csr=CSR, serial_number=SERIAL)
-    )
+    vault.on("GET", f"{ROLE}/order/{OTHER_ID}/status", order_status("completed", csr=CSR, serial_number=SERIAL))
     vault.on(
         "GET",
         LOOKUP,
