@@ -15,7 +15,7 @@ from .identifiers import normalise_identifiers
 from .polling import Patience
 from .vault_auth import AUTH_METHODS
 from .vault_connection import VaultConnection
-from .vault_errors import ExtcaError, InvalidInput, PermissionDenied
+from .vault_errors import ExtcaError, InvalidInput, MissingLibrary, PermissionDenied
 
 Spec = Dict[str, Any]
 Parsed = TypeVar("Parsed")
@@ -105,7 +105,7 @@ class ExtcaModule(AnsibleModule):  # type: ignore[misc]  # ansible-core ships no
         """The engine, for the length of a ``with`` block; whatever is raised inside becomes this module's failure."""
         self._connection = VaultConnection(self.params, warn=self.warn, hide=self.no_log_values.add)
         try:
-            if self.params.get("id"):
+            if self.params.get("id") is not None:
                 self.params["mount"], order = parse_order_reference(self.params["id"])
                 self.params.update(order._asdict())
             yield ExternalCA(self._connection, self.params["mount"])
@@ -115,6 +115,8 @@ class ExtcaModule(AnsibleModule):  # type: ignore[misc]  # ansible-core ships no
             self.fail_json(msg=error.message + advice, **error.details)
         except ExtcaError as error:
             self.fail_json(msg=error.message, **error.details)
+        except ImportError as error:  # what is imported only when it is needed
+            self.fail_json(msg=MissingLibrary((error.name or "cryptography").split(".")[0], error).message)
 
     def option(self, name: str, parse: Callable[[Any], Parsed]) -> Parsed:
         """An option's value as ``parse`` reads it; its ValueError becomes an InvalidInput that names the option."""

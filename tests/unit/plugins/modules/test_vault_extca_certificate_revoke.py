@@ -19,10 +19,18 @@ REVOKE = f"{ORDER}/revoke"
 BY_ORDER: dict[str, Any] = {"role_name": "web", "order_id": ORDER_ID}
 BY_SERIAL: dict[str, Any] = {"serial_number": SERIAL}
 BOTH = pytest.mark.parametrize("options", [BY_ORDER, BY_SERIAL, {"id": ID}])
-REASONS = (
-    "unspecified key-compromise ca-compromise affiliation-changed superseded cessation-of-operation certificate-hold "
-    "remove-from-crl privilege-withdrawn aa-compromise"
-).split()
+REASONS = [
+    "unspecified",
+    "key-compromise",
+    "ca-compromise",
+    "affiliation-changed",
+    "superseded",
+    "cessation-of-operation",
+    "certificate-hold",
+    "remove-from-crl",
+    "privilege-withdrawn",
+    "aa-compromise",
+]
 
 
 def scripted(vault: FakeVault, *states: str, revoke: tuple[Answer, ...] = (NO_CONTENT,)) -> None:
