@@ -27,7 +27,7 @@ def quiet_environment() -> Iterator[None]:
     """No setting of the user's Vault reaches a test, and waiting looks again as soon as services next door can answer."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith(("VAULT_", "AWS_", "AZURE_")) or name.lower().endswith("_proxy"):
+            if name.startswith(("VAULT_", "AWS_", "AZURE_")) or name.lower().endswith(("_proxy", "_ca_bundle")):
                 patch.delenv(name)
         patch.setattr(polling, "FIRST_PAUSE", 0.02)
         yield

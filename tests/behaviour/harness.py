@@ -53,7 +53,11 @@ class Bench:
     pebble: Pebble
     challtestsrv: ChallengeTestServer
     vault: Devserver
-    _session: requests.Session = field(default_factory=requests.Session)
+    session: requests.Session = field(default_factory=requests.Session)
+
+    def __post_init__(self) -> None:
+        self.session.trust_env = False
+        self.session.verify = str(self.ca.certificate)
 
     def api(
         self,
@@ -69,14 +73,14 @@ class Bench:
         headers = {"X-Vault-Token": self.vault.token if token is None else token}
         if namespace:
             headers["X-Vault-Namespace"] = namespace
-        answer = self._session.request(method, f"{self.vault.url}/v1/{path}", json=body, headers=headers, timeout=20)
+        answer = self.session.request(method, f"{self.vault.url}/v1/{path}", json=body, headers=headers, timeout=20)
         assert answer.status_code in expect, f"{method} {path}: {answer.status_code} {answer.text}"
         envelope: dict[str, Any] = answer.json() if answer.content else {}
         return envelope
 
     def dev(self, method: str, path: str, body: Any = None) -> Any:
         """One request to the administrative endpoint, such as ``dev("PUT", "answers", {"OQ-1": "404"})``."""
-        answer = self._session.request(method, f"{self.vault.url}/dev/{path}", json=body, timeout=20)
+        answer = self.session.request(method, f"{self.vault.url}/dev/{path}", json=body, timeout=20)
         assert answer.ok, f"{method} /dev/{path}: {answer.status_code} {answer.text}"
         return answer.json()
 
