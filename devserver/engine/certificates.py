@@ -4,18 +4,14 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from . import csr
 from .timestamps import zulu
 
 FORMATS = ("pem", "der", "pem_bundle")
@@ -77,19 +73,14 @@ def answer(issued: Issued, private_key: str, certificate_format: str) -> dict[st
         "not_after": zulu(issued.not_after),
     }
     if private_key:
-        key = csr.key_from_pem(private_key)
-        data["private_key"] = _key_der(key) if certificate_format == "der" else private_key.strip()
-        data["private_key_type"] = "RSA" if isinstance(key, rsa.RSAPrivateKey) else "EC"
+        data["private_key"] = _der(private_key) if certificate_format == "der" else private_key.strip()
+        data["private_key_type"] = "RSA" if "BEGIN RSA PRIVATE KEY" in private_key else "EC"
     return data
 
 
 def _der(pem: str) -> str:
-    return base64.b64encode(x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER)).decode("ascii")
-
-
-def _key_der(key: csr.PrivateKey) -> str:
-    der = key.private_bytes(Encoding.DER, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
-    return base64.b64encode(der).decode("ascii")
+    """Base64 of the DER inside a PEM text, which is what stands between its first and last line."""
+    return "".join(pem.strip().splitlines()[1:-1])
 
 
 def _authority_key_id(certificate: x509.Certificate) -> str:
