@@ -5,20 +5,19 @@
 
 from __future__ import annotations
 
-
-class ModuleDocFragment:
-    DOCUMENTATION = r"""
-options:
+_WAIT = """
   wait:
     description:
       - Whether to wait.
-      - While it waits, the task survives trouble that passes, such as a connection refused, a sealed Vault, or the statuses
-        412, 429 and 5xx.
     type: bool
     default: true
+"""
+_PATIENCE = """
   wait_timeout:
     description:
       - Seconds to wait at most.
+      - While it waits, the task survives trouble that passes, such as a connection refused, a sealed Vault, or the statuses
+        412, 429 and 5xx.
     type: int
     default: 300
   poll_interval:
@@ -28,3 +27,10 @@ options:
         are short again whenever the order's state has changed.
     type: float
 """
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = "options:" + _WAIT + _PATIENCE
+
+    # For modules that always wait.
+    PATIENCE = "options:" + _PATIENCE

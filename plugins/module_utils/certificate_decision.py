@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from itertools import product
-from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
 from . import certificate_files as files
 from .certificate_files import Material, Part
@@ -32,14 +32,26 @@ class Decision(NamedTuple):
 
     ``good`` is the set that the files hold, or that can be put together from them; None where a certificate is needed.
     ``stale`` are the kinds of file that do not hold it. ``facts`` describe the certificate that is there, good or not.
-    ``lacks_chain`` says that but for its chain the certificate would be good.
+    ``but_for_chain`` is a set that would be good if its chain were.
     """
 
     good: Optional[Material]
     stale: List[str]
     reason: str
     facts: Optional[CertificateFacts]
-    lacks_chain: bool = False
+    but_for_chain: Optional[Material] = None
+
+
+def summary(facts: Optional[CertificateFacts]) -> Dict[str, Any]:
+    """What results and diffs tell of a certificate: names, serial number and validity."""
+    if facts is None:
+        return {}
+    return {
+        "identifiers": facts.identifiers,
+        "serial_number": facts.serial_number,
+        "not_before": format_moment(facts.not_before),
+        "not_after": format_moment(facts.not_after),
+    }
 
 
 def decide(paths: Mapping[str, str], found: Mapping[str, Found], wanted: Wanted, now: datetime) -> Decision:
@@ -57,14 +69,16 @@ def decide(paths: Mapping[str, str], found: Mapping[str, Found], wanted: Wanted,
         problem = _problem(material, paths, found, wanted, now)
         if problem is None:
             return _good(material, paths, found, wanted)
+        if problem.but_for_chain is not None:
+            return Decision(None, list(paths), problem.text, certificate_facts(leaf), problem.but_for_chain)
         first = first or problem
     assert first is not None
-    return Decision(None, list(paths), first.text, _facts(leaves[0]), first.only_chain)
+    return Decision(None, list(paths), first.text, _facts(leaves[0]))
 
 
 class _Problem(NamedTuple):
     text: str
-    only_chain: bool = False
+    but_for_chain: Optional[Material] = None
 
 
 def _good(material: Material, paths: Mapping[str, str], found: Mapping[str, Found], wanted: Wanted) -> Decision:
@@ -112,11 +126,11 @@ def _problem(
     if not any(kind in paths for kind in files.WITH_CHAIN):
         return None
     if not material.chain:
-        return _Problem("its chain is missing", only_chain=True)
+        return _Problem("its chain is missing", material)
     try:
         check_certificate(material.leaf, material.chain)
     except BadCertificate as error:
-        return _Problem(str(error), only_chain=True)
+        return _Problem(str(error), material)
     return None
 
 

@@ -19,7 +19,7 @@ import threading
 from typing import Any, ClassVar, Dict, List, NamedTuple, Optional, Protocol, Tuple
 
 from .challenge_proofs import HTTP_01, TLS_ALPN_01
-from .tls_alpn import ACME_TLS_1, answered_digest, challenge_context
+from .tls_alpn import answered_digest, challenge_context
 from .vault_errors import ExtcaError, InvalidInput
 
 # The characters of base64url: a token is part of a path (RFC 8555 section 8.3).
@@ -36,8 +36,11 @@ class Responder(Protocol):
 
     challenge_type: str
 
+    def leaves_behind(self, proof: Dict[str, Any]) -> List[str]:
+        """The files that a run which is killed leaves behind for this challenge; ``proof`` is challenge_proofs.proof()."""
+
     def publish(self, identifier: str, proof: Dict[str, Any]) -> None:
-        """Answer this challenge from now on; ``proof`` is challenge_proofs.proof()."""
+        """Answer this challenge from now on."""
 
     def check(self) -> List[str]:
         """Ask as the ACME server would. Returns warnings; raises ChallengeNotAnswered."""
@@ -84,12 +87,14 @@ class WebrootResponder:
         self._published: Dict[str, Tuple[str, str]] = {}  # path in the URL: identifier, content
         self._folders: List[str] = []
 
-    def file_of(self, proof: Dict[str, Any]) -> str:
-        """The token file of a challenge."""
+    def leaves_behind(self, proof: Dict[str, Any]) -> List[str]:
+        return [self._file_of(proof)]
+
+    def _file_of(self, proof: Dict[str, Any]) -> str:
         return os.path.join(self._webroot, _token_path(proof).lstrip("/"))
 
     def publish(self, identifier: str, proof: Dict[str, Any]) -> None:
-        path = self.file_of(proof)
+        path = self._file_of(proof)
         content = proof["http_01"]["content"]
         self._published[proof["http_01"]["path"]] = (identifier, content)
         try:
@@ -155,6 +160,9 @@ class HttpResponder:
         self._published: Dict[str, Tuple[str, str]] = {}
         self._server: Optional[_Server] = None
 
+    def leaves_behind(self, proof: Dict[str, Any]) -> List[str]:
+        return []
+
     def publish(self, identifier: str, proof: Dict[str, Any]) -> None:
         self._published[_token_path(proof)] = (identifier, proof["http_01"]["content"])
         if self._server is None:
@@ -209,6 +217,9 @@ class TlsAlpnResponder:
         self._contexts: Dict[str, ssl.SSLContext] = {}
         self._digests: Dict[str, str] = {}
         self._server: Optional[_Server] = None
+
+    def leaves_behind(self, proof: Dict[str, Any]) -> List[str]:
+        return []
 
     def publish(self, identifier: str, proof: Dict[str, Any]) -> None:
         name = proof["tls_alpn_01"]["server_name"]
@@ -352,15 +363,3 @@ def _token_path(proof: Dict[str, Any]) -> str:
 def _unlink(path: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-
-
-__all__ = [
-    "ACME_TLS_1",
-    "Address",
-    "ChallengeNotAnswered",
-    "HttpResponder",
-    "Responder",
-    "TlsAlpnResponder",
-    "WebrootResponder",
-    "parse_address",
-]

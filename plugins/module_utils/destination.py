@@ -11,9 +11,9 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 from ansible.module_utils.basic import AnsibleModule
 
 from . import certificate_files as kinds
-from .certificate_decision import Found
+from .certificate_decision import Found, summary
 from .certificate_files import Material
-from .certificates import BadCertificate
+from .certificates import BadCertificate, certificate_facts
 from .file_set import Move, NewFile, check_place, discard_leftovers, finish_moves, replace_files
 from .polling import Clock, Patience, SystemClock
 from .unfinished_work import UnfinishedWork, open_work, record_path
@@ -21,7 +21,7 @@ from .vault_errors import InvalidInput
 
 Spec = Dict[str, Any]
 
-# Documented in plugins/doc_fragments/destination.py, together with owner, group and their like (add_file_common_args).
+# Documented in plugins/doc_fragments/destination.py. The second half are Ansible's own names for what a file can be given.
 DESTINATION: Spec = dict(
     destination=dict(
         type="dict",
@@ -37,9 +37,17 @@ DESTINATION: Spec = dict(
         required_one_of=[("certificate", "fullchain", "pem_bundle", "pkcs12")],
         required_together=[("pkcs12", "pkcs12_passphrase")],
     ),
-    private_key_mode=dict(type="raw", default="0600", no_log=False),
-    backup=dict(type="bool", default=False),
     return_private_key=dict(type="bool", default=False, no_log=False),
+    backup=dict(type="bool", default=False),
+    private_key_mode=dict(type="raw", default="0600", no_log=False),
+    mode=dict(type="raw"),
+    owner=dict(type="str"),
+    group=dict(type="str"),
+    seuser=dict(type="str"),
+    serole=dict(type="str"),
+    setype=dict(type="str"),
+    selevel=dict(type="str"),
+    attributes=dict(type="str", aliases=["attr"]),
 )
 
 
@@ -80,6 +88,16 @@ class Destination:
     def holds_key(self) -> bool:
         """Whether one of the files holds the private key."""
         return any(kind in self.paths for kind in kinds.WITH_KEY)
+
+    @property
+    def returns_key(self) -> bool:
+        """Whether the private key is to be part of the result."""
+        return bool(self._module.params["return_private_key"]) or not self.holds_key
+
+    @property
+    def shows_diff(self) -> bool:
+        """Whether a diff is to be part of the result."""
+        return bool(self._module._diff)
 
     @property
     def record(self) -> str:
@@ -220,6 +238,43 @@ class Destination:
         # Attributes such as immutable would forbid the rename; they are set when the file is in its place.
         wanted = dict(self._attributes(path), path=staged, attributes=None)
         self._module.set_fs_attributes_if_different(wanted, False)
+
+
+def destination_of(module: AnsibleModule) -> Optional[Destination]:
+    """The option destination, if it is set. Raises InvalidInput where its files could not be written."""
+    if not module.params["destination"]:
+        return None
+    destination = Destination(module)
+    if not module.check_mode:
+        destination.check_places()
+    return destination
+
+
+def deliver(destination: Optional[Destination], result: Dict[str, Any], patience: Patience) -> Dict[str, Any]:
+    """A result that holds a certificate, which has been installed where the option destination says, if it is set.
+
+    A key that stands in a file is no longer part of it unless return_private_key says so.
+    """
+    if destination is None or "certificate" not in result:
+        return {**result, "changed": False}
+    material = kinds.assemble(result, result.get("private_key"))
+    before = _first_leaf(destination.read())
+    written = destination.install(material, result["identifiers"][0], patience)
+    after = summary(certificate_facts(material.leaf)) if written.files else before
+    return {
+        **{key: value for key, value in result.items() if key != "private_key" or destination.returns_key},
+        "changed": written.changed,
+        **written.result(),
+        **({"diff": {"before": before, "after": after}} if destination.shows_diff else {}),
+    }
+
+
+def _first_leaf(found: Dict[str, Found]) -> Dict[str, Any]:
+    for part in found.values():
+        if not isinstance(part, str) and part.leaf is not None:
+            with contextlib.suppress(BadCertificate):
+                return summary(certificate_facts(part.leaf))
+    return {}
 
 
 def _absolute(kind: str, path: str) -> str:

@@ -14,6 +14,7 @@ description:
     serial number, also as facts.
   - What Vault returns is checked first. The certificate must parse, its key must match the private key (or the order's CSR),
     the chain must be in order, and the serial number and the names must agree with the order's.
+  - With O(destination), the certificate is written to files, as one set, where they do not hold it already.
   - Reading changes nothing in Vault. Running the module again returns the same result.
   - In check mode, the certificate of a completed order is returned. For any other order its present state is returned, without
     waiting and without a failure.
@@ -23,8 +24,14 @@ extends_documentation_fragment:
   - certops.vault_extca.mount
   - certops.vault_extca.order_reference
   - certops.vault_extca.waiting
+  - certops.vault_extca.destination
   - certops.vault_extca.attributes
-  - certops.vault_extca.attributes.read_only
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details: Shows names, serial number and validity of the certificate in the files of O(destination).
 options:
   certificate_format:
     description:
@@ -62,11 +69,14 @@ EXAMPLES = r"""
   register: issued
   no_log: true
 
-- name: Install the certificate and its chain
-  ansible.builtin.copy:
-    content: "{{ issued.fullchain }}"
-    dest: /etc/ssl/www.pem
+- name: Install the certificate, its chain and its key
+  certops.vault_extca.vault_extca_order_certificate:
+    id: "{{ issued.id }}"
+    destination:
+      fullchain: /etc/ssl/www.pem
+      private_key: /etc/ssl/www.key
     mode: "0644"
+    facts: none
 
 - name: Read it again by its id
   certops.vault_extca.vault_extca_order_certificate:
@@ -119,7 +129,8 @@ fullchain:
   sample: "-----BEGIN CERTIFICATE-----\n..."
 private_key:
   description: The private key. A secret; use C(no_log=true).
-  returned: when the order is completed and Vault has made the key (an order for identifiers, not for a CSR)
+  returned: when the order is completed and Vault has made the key (an order for identifiers, not for a CSR), unless a file of
+    O(destination) holds it and O(return_private_key) is V(false)
   type: str
   sample: "-----BEGIN PRIVATE KEY-----\n..."
 private_key_type:
@@ -163,6 +174,17 @@ last_error:
   returned: when the order is not completed
   type: str
   sample: ""
+files:
+  description: Files that were written, or in check mode would be.
+  returned: with O(destination), when the order is completed
+  type: list
+  elements: str
+  sample: [/etc/ssl/www.key, /etc/ssl/www.pem]
+backup_files:
+  description: The copy of each file that was replaced.
+  returned: with O(backup=true), when a file was replaced
+  type: dict
+  sample: {"/etc/ssl/www.pem": "/etc/ssl/www.pem.1234.2026-01-31@12:00:00~"}
 elapsed:
   description: Seconds waited.
   returned: always, once the state is known
@@ -185,6 +207,11 @@ ansible_facts:
       sample: {"serial_number": "5f:1c:90:2a:4d:bb:70:11"}
 """
 
+from ansible_collections.certops.vault_extca.plugins.module_utils.destination import (
+    DESTINATION,
+    deliver,
+    destination_of,
+)
 from ansible_collections.certops.vault_extca.plugins.module_utils.extca_module import (
     ORDER_REFERENCE,
     ORDER_REFERENCE_RULES,
@@ -202,17 +229,18 @@ def main() -> None:
             facts=dict(type="str", choices=["all", "public", "none"], default="all"),
             **ORDER_REFERENCE,
             **WAITING,
+            **DESTINATION,
         ),
         **ORDER_REFERENCE_RULES,
     )
     with module.external_ca() as external_ca:
-        order = module.order_reference()
+        order, destination = module.order_reference(), destination_of(module)
         patience = module.patience() if module.params["wait"] and not module.check_mode else None
         issued = obtain_certificate(
             external_ca, order, patience, certificate_format=module.params["certificate_format"]
         )
-        result = certificate_result(external_ca.mount, order, issued)
-        module.exit_json(changed=False, **facts(result, module.params["facts"]), **result)
+        result = deliver(destination, certificate_result(external_ca.mount, order, issued), module.patience())
+        module.exit_json(**facts(result, module.params["facts"]), **result)
 
 
 if __name__ == "__main__":
