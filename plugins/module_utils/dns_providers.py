@@ -140,9 +140,9 @@ def try_provider(
         return about
     outcome = external_ca.test_dns_provider(provider_type, name, identifier, omit_cleanup)
     if not outcome.get("success"):
+        said = outcome.pop("message", "") or "it does not say why"
         raise ExtcaError(
-            f"Vault cannot set records for {identifier} through DNS provider {provider_type}/{name}: "
-            f"{outcome.get('message') or 'it does not say why'}",
+            f"Vault cannot set records for {identifier} through DNS provider {provider_type}/{name}: {said}",
             **{**about, **outcome},
         )
     return {**about, **outcome}

@@ -67,8 +67,8 @@ success:
   type: bool
   sample: true
 message:
-  description: What Vault says of the test.
-  returned: unless in check mode
+  description: What Vault says of a test that has succeeded. What it says of one that has not is in the failure's message.
+  returned: success, unless in check mode
   type: str
   sample: DNS provider test completed successfully
 identifier:
