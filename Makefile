@@ -31,19 +31,39 @@ demo: venv apt links  ## from nothing to an issued certificate, against a develo
 test: venv apt links  ## everything below, two stages at a time, with a table of times
 	@$(PY) -m tests.tools.stages
 
-.PHONY: lint
+# Every linter has its say, whatever the others found.
+LINTERS := lint-format lint-style lint-types lint-yaml lint-ansible lint-shell lint-licences lint-changelog lint-docs
+.PHONY: lint $(LINTERS)
 lint: venv apt links  ## format, style, types, YAML, playbooks, shell, licences, changelog, documentation
+	@$(MAKE) --keep-going $(LINTERS) && echo "lint: clean"
+
+lint-format:
 	$(BIN)/ruff format --check .
+
+lint-style:
 	$(BIN)/ruff check .
+
+lint-types:
 	$(BIN)/mypy -p $(NAMESPACE).plugins.module_utils -p devserver -p tests
+
+lint-yaml:
 	$(BIN)/yamllint --strict .
-	$(WITH_ANSIBLE) ansible-lint --strict playbooks $(wildcard roles)
+
+lint-ansible:
+	$(WITH_ANSIBLE) ansible-lint --strict --nocolor playbooks $(wildcard roles)
+
+lint-shell:
 	git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck
+
+lint-licences:
 	$(BIN)/reuse lint --quiet || $(BIN)/reuse lint
+
+lint-changelog:
 	$(BIN)/antsibull-changelog lint
+
+lint-docs:
 	cd $(LINKS)/$(COLLECTION) && $(WITH_ANSIBLE) antsibull-docs lint-collection-docs \
 	    --plugin-docs --skip-rstcheck --validate-collection-refs self .
-	@echo "lint: clean"
 
 .PHONY: sanity
 sanity: venv apt  ## ansible-test sanity, every test, nothing ignored
