@@ -174,11 +174,10 @@ class Accounts:
             try:
                 with self._clients.borrow(_credentials(record)) as acme:
                     acme.change_key(record["next_key"]["pem"])
-            except AcmeProblem as problem:
-                del record["next_key"]
-                self._storage.put(_PREFIX + name, record)
-                raise invalid(f"failed to rotate the key of ACME account {name!r}: {problem}") from None
             except AcmeError as error:
+                if not error.transient:
+                    del record["next_key"]
+                    self._storage.put(_PREFIX + name, record)
                 raise invalid(f"failed to rotate the key of ACME account {name!r}: {error}") from None
             record = self._activate_next(name, record)
         if self._context.answer("OQ-13") == "204":

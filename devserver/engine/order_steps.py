@@ -79,12 +79,13 @@ class Steps:
         if order.terminal:
             return self._clean_up(order)
         now = self._now()
-        if now >= (order.expires or order.creation + PATIENCE_WITHOUT_EXPIRY):
+        if now >= _deadline(order):
             return self._end(order, orders.EXPIRED, order.last_error)
         script = self._context.script(order.id, order.role_name)
-        until = order.state_since + timedelta(seconds=float((script.get("stay") or {}).get(order.state, 0)))
-        if now < until:
-            return self._apply(order, Wait((until - now).total_seconds()))
+        stay = float((script.get("stay") or {}).get(order.state, 0))
+        stayed = (now - order.state_since).total_seconds()
+        if 0 <= stayed < stay:  # less than 0: the clock was moved before the server was started again
+            return self._apply(order, Wait(stay - stayed))
         if script.get("fail") and script.get("in", order.state) == order.state:
             return self._end(order, orders.ERROR, str(script["fail"]))
         try:
@@ -118,7 +119,7 @@ class Steps:
                 "order_url": url,
                 "finalize_url": body["finalize"],
                 "authorization_urls": tuple(body["authorizations"]),
-                "expires": from_text(body.get("expires")) or order.creation + PATIENCE_WITHOUT_EXPIRY,
+                "expires": from_text(body.get("expires")) or _deadline(order),
             },
         )
 
@@ -272,9 +273,7 @@ class Steps:
     def _apply(self, order: Order, outcome: Move | Wait) -> datetime | None:
         now = self._now()
         if isinstance(outcome, Wait):
-            due = now + timedelta(seconds=outcome.seconds)
-            if order.expires is not None:
-                due = min(due, order.expires)
+            due = min(now + timedelta(seconds=outcome.seconds), _deadline(order))
             self._orders.change(order.id, lambda seen: replace(seen, next_work=due, **outcome.changes))
             return due
         if outcome.state in orders.TERMINAL:
@@ -336,6 +335,10 @@ class Steps:
 
     def _now(self) -> datetime:
         return self._context.clock.now()
+
+
+def _deadline(order: Order) -> datetime:
+    return order.expires or order.creation + PATIENCE_WITHOUT_EXPIRY
 
 
 def _ended(order: Order, state: str, now: datetime, **changes: Any) -> Order:
