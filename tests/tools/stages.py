@@ -112,7 +112,8 @@ def _end(stage: Stage, status: int) -> None:
 def _stop(stage: Stage) -> None:
     if stage.process is None or stage.process.poll() is not None:
         return
-    for number, patience in ((signal.SIGTERM, 20.0), (signal.SIGKILL, 5.0)):
+    # pytest cleans up after SIGINT only.
+    for number, patience in ((signal.SIGINT, 15.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
         try:
             os.killpg(stage.process.pid, number)
             stage.process.wait(patience)
