@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from devserver.engine.dns_rfc2136 import NameServer
 from tests.devserver.engine.harness import Server, eventually, fresh
 
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -191,6 +192,44 @@ def test_records_are_removed_when_the_order_fails(dns_server: Server) -> None:
     assert bind.query(f"_acme-challenge.{name}")
     dns_server.ok("DELETE", "role/web", force=True)
     eventually(lambda: not bind.query(f"_acme-challenge.{name}"))
+
+
+def test_the_ca_hears_nothing_before_the_record_is_served(dns_server: Server) -> None:
+    bind = dns_server.services.bind
+    assert bind is not None
+    dns_server.provider()
+    name = fresh("dyn.example.com")
+    dns_server.vault.scripts.put({"stay": {"vault-challenge-propagating": 0.5}})
+    order_id = dns_server.order(name)
+    dns_server.wait(order_id, "vault-challenge-propagating")
+    record = f"_acme-challenge.{name}."
+    (value,) = bind.query(record)
+    key = bind.keys["hmac-sha256"]
+    name_server = NameServer(bind.server, key.name, key.secret, key.algorithm, 1)
+    name_server.remove_txt(record, value)
+    eventually(lambda: dns_server.status(order_id)["next_work_date"] and not bind.query(record))
+    dns_server.vault.clock.advance(1)
+    other = dns_server.order(fresh("dyn.example.com"))
+    dns_server.wait(other, "completed")
+    assert dns_server.status(order_id)["order_status"] == "vault-challenge-propagating"
+    name_server.add_txt(record, value)
+    dns_server.wait(order_id, "completed")
+
+
+def test_a_record_that_never_appears(dns_server: Server) -> None:
+    bind = dns_server.services.bind
+    assert bind is not None
+    dns_server.provider()
+    name = fresh("dyn.example.com")
+    dns_server.vault.scripts.put({"stay": {"vault-challenge-propagating": 0.5}})
+    order_id = dns_server.order(name)
+    dns_server.wait(order_id, "vault-challenge-propagating")
+    (value,) = bind.query(f"_acme-challenge.{name}")
+    key = bind.keys["hmac-sha256"]
+    NameServer(bind.server, key.name, key.secret, key.algorithm, 1).remove_txt(f"_acme-challenge.{name}.", value)
+    dns_server.vault.clock.advance(61)
+    failed = dns_server.wait(order_id, "error")
+    assert f"the TXT record _acme-challenge.{name}. did not appear" in failed["last_error"]
 
 
 def test_a_cloud_provider_fails_the_order_honestly(dns_server: Server) -> None:

@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from devserver.engine import orders
 from tests.devserver.engine.harness import Server, Services, eventually, fresh
 from tests.testbed import Pebble, PebbleOptions, PrivateCa
 
@@ -151,3 +154,14 @@ def test_a_deleted_role_ends_its_orders(server: Server) -> None:
     assert ended["order_status"] == "error"
     assert ended["last_error"] == "role 'web' was deleted"
     server.ok("DELETE", "config/acme-account/le")
+
+
+def test_work_that_comes_too_late_moves_no_ended_order(server: Server) -> None:
+    """A thread may be at an order while a request ends it."""
+    order_id = server.order(fresh())
+    server.wait(order_id, "awaiting-challenge-fulfillment")
+    server.ok("DELETE", "role/web", force=True)
+    store: Any = server.vault.namespaces[""].mounts["pki-external-ca/"].backend._orders  # type: ignore[attr-defined]
+    for state in orders.STATES:
+        assert store.change(order_id, lambda order, state=state: replace(order, state=state)).state == "error"
+    assert server.ok("GET", f"lookup/order/{order_id}")["order_status"] == "error"
