@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from devserver.messages import HttpRequest
+from devserver.framework import Refusal
+from devserver.messages import HttpAnswer, HttpRequest, error_answer
 from devserver.mounts import MountEntry
-from devserver.router import answer
+from devserver.router import admit, attempt, finish
 from devserver.vault import Vault
 from tests.devserver.contract import assert_conforms
 from tests.testbed import Bind, ChallengeTestServer, Pebble, PrivateCa
@@ -155,7 +156,7 @@ class Server:
             headers={"x-vault-token": token},
             body=b"" if in_query else json.dumps(parameters).encode(),
         )
-        got = answer(self.vault, message)
+        got = _serve(self.vault, message)
         result = Answer(got.status, got.body)
         if self.check:
             assert_conforms(method, _template(path), result, answers=self.answers)
@@ -255,6 +256,15 @@ class Server:
         """The certificate."""
         certificate: dict[str, Any] = self.ok("GET", f"role/{role}/order/{order_id}/fetch-cert", **parameters)
         return certificate
+
+
+def _serve(vault: Vault, message: HttpRequest) -> HttpAnswer:
+    """What the server does with a request, all on this thread."""
+    try:
+        call = admit(vault, message)
+    except Refusal as refusal:
+        return error_answer(refusal)
+    return finish(vault, call, attempt(call))
 
 
 def _template(path: str) -> str:
