@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 
@@ -16,7 +15,6 @@ class ServerClock:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._advanced = 0.0
-        self._listeners: list[Callable[[], None]] = []
 
     def now(self) -> datetime:
         """The present, aware and in UTC."""
@@ -32,9 +30,3 @@ class ServerClock:
             raise ValueError(f"the clock cannot go back by {-seconds} s")
         with self._lock:
             self._advanced += seconds
-        for listener in list(self._listeners):
-            listener()
-
-    def on_advance(self, listener: Callable[[], None]) -> None:
-        """Call this after every jump, so that whoever waits for a point in time can look again."""
-        self._listeners.append(listener)

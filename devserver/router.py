@@ -71,15 +71,6 @@ class Call:
         return handler(self.request)
 
 
-def answer(vault: Vault, message: HttpRequest) -> HttpAnswer:
-    """Serve a request from beginning to end on this thread."""
-    try:
-        call = admit(vault, message)
-    except Refusal as refusal:
-        return error_answer(refusal)
-    return finish(vault, call, attempt(call))
-
-
 def attempt(call: Call) -> Response | Refusal | None:
     """Run the handler; its refusal is a result like any other, and a bug is a 500 and a line in the log."""
     try:
@@ -110,7 +101,7 @@ def admit(vault: Vault, message: HttpRequest) -> Call:
     if token is not None and bare in _OF_THE_TOKEN:
         namespace = vault.namespaces[token.namespace]
     if bare in _OF_WRAPPING:
-        vault.lookup_wrapped(parameters.get("token") or message.token())
+        vault.lookup_wrapped(str(parameters.get("token") or message.token()))
     mount = namespace.mount_of(path)
     route, captures = _match(mount, path) if mount is not None else (None, _EMPTY)
     wrap_ttl = _wrap_ttl(message)
@@ -179,7 +170,7 @@ def _respond(vault: Vault, call: Call, response: Response) -> HttpAnswer:
         token = vault.log_in(call.namespace, call.mount.entry, call.full_path, response.login)
         auth = auth_block(token, vault.clock.now().timestamp(), vault.identity_policies(token))
     nothing = response.data is None and auth is None and response.wrap_info is None
-    if nothing and response.status in (None, 204) and not call.request.warnings:
+    if nothing and (response.status == 204 or (response.status is None and not call.request.warnings)):
         return HttpAnswer(204)
     data = response.data
     if call.request.operation is Operation.LIST and data is not None and data.get("keys", ...) == []:

@@ -125,7 +125,7 @@ class _Mounts:
 
     def _disable(self, request: Request) -> None:
         mount = self._found(request)
-        if mount is not None:
+        if mount is not None and mount.entry.is_auth is self._is_auth:
             self._vault.disable(self._namespace, mount)
 
     def _read_tuning(self, request: Request) -> Response:

@@ -101,7 +101,7 @@ class Vault:
 
     def _furnish(self, namespace: Namespace) -> None:
         """What every namespace has from its beginning."""
-        namespace.policies.setdefault("default", parse_policy("default", DEFAULT_POLICY))
+        namespace.policies.setdefault("default", _DEFAULT)
         for type_, description in (
             ("system", "system endpoints used for control, policy and debugging"),
             ("identity", "identity store"),
@@ -390,6 +390,7 @@ class Vault:
         }
 
 
+_DEFAULT = parse_policy("default", DEFAULT_POLICY)
 _WRAPPING = parse_policy(
     WRAPPING_POLICY,
     """

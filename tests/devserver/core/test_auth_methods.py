@@ -4,6 +4,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
+import json
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +18,7 @@ import hvac
 import hvac.exceptions
 import jwt
 import pytest
+import requests
 import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -251,11 +256,6 @@ def test_a_jwt_that_is_not_good_enough(
 
 
 def test_a_public_key_is_no_hmac_secret(server: RunningServer, keys: dict[str, Any], jwt_role: object) -> None:
-    import base64
-    import hashlib
-    import hmac
-    import json
-
     def part(value: dict[str, Any]) -> bytes:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=")
 
@@ -397,11 +397,17 @@ def test_certificates_that_are_not_let_in(
 
 
 def test_tls_itself_turns_away_a_certificate_of_another_ca(server: RunningServer, tmp_path: Path) -> None:
-    import requests
-
     issued = trustme.CA().issue_cert("host-1.example.com")
     files = (tmp_path / "c.pem", tmp_path / "c.key")
     issued.cert_chain_pems[0].write_to_path(str(files[0]))
     issued.private_key_pem.write_to_path(str(files[1]))
     with pytest.raises((requests.ConnectionError, ssl.SSLError)):
         server.request("POST", "auth/cert/login", json={}, token=None, cert=(str(files[0]), str(files[1])))
+
+
+def test_faults_reach_down_to_the_socket_below_tls(server: RunningServer) -> None:
+    for kind in ("reset", "hang"):
+        server.dev("POST", "faults", {"kind": kind, "delay": 0.05, "count": 1})
+        with pytest.raises(requests.ConnectionError):
+            server.request("GET", "sys/health")
+    assert server.request("GET", "sys/health").status_code == 200

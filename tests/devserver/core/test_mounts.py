@@ -96,6 +96,10 @@ def test_auth_methods_are_mounts_too(server: RunningServer) -> None:
     client.auth.userpass.create_or_update_user("bob", "pw", mount_point="people")
     login = client.auth.userpass.login("bob", "pw", mount_point="people", use_token=False)
     assert login["auth"]["lease_duration"] == 1800
+    # The command line tunes auth methods by way of sys/mounts, which must not be a way to disable them.
+    assert server.request("POST", "sys/mounts/auth/people/tune", json={"description": "x"}).status_code == 204
+    server.request("DELETE", "sys/mounts/auth/people")
+    assert client.sys.list_auth_methods()["data"]["people/"]["description"] == "x"
     client.sys.disable_auth_method("people")
     gone = server.request("GET", "auth/token/lookup-self", token=login["auth"]["client_token"])
     assert gone.status_code == 403, "a token outlived the auth method that made it"

@@ -18,6 +18,7 @@ import pytest
 import requests
 import trustme
 
+from devserver.__main__ import main
 from tests.devserver.conftest import RunningServer
 
 from .kv import KeyValue
@@ -63,14 +64,21 @@ def program() -> Iterator[Callable[..., Program]]:
         one.process.communicate()
 
 
-def refused(*arguments: str) -> str:
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """What it says when it does not start."""
-    command = [sys.executable, "-m", "devserver", "--listen", "127.0.0.1:0", *arguments]
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
-    assert finished.returncode not in (0, -9)
-    assert "Traceback" not in finished.stderr
-    assert finished.stdout == ""
-    return finished.stderr
+
+    def run(*arguments: str) -> str:
+        try:
+            code: Any = main(["--listen", "127.0.0.1:0", *arguments])
+        except SystemExit as ended:
+            code = ended.code
+        assert code in (1, 2)
+        said = capsys.readouterr()
+        assert said.out == ""
+        return said.err
+
+    return run
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -143,7 +151,7 @@ def test_tls(program: Callable[..., Program], tmp_path: Path) -> None:
     assert one.stop() == (0, "", "")
 
 
-def test_bad_options_are_one_line(tmp_path: Path) -> None:
+def test_bad_options_are_one_line(refused: Callable[..., str], tmp_path: Path) -> None:
     key = tmp_path / "key.pem"
     key.write_text("none", encoding="ascii")
     assert "use one of 400, 404, 200" in refused("--answer", "OQ-1=500")
@@ -155,6 +163,6 @@ def test_bad_options_are_one_line(tmp_path: Path) -> None:
     assert "nowhere" in refused("--state-file", str(tmp_path / "nowhere" / "state"))
 
 
-def test_a_port_that_is_taken(program: Callable[..., Program]) -> None:
+def test_a_port_that_is_taken(program: Callable[..., Program], refused: Callable[..., str]) -> None:
     address = program().url.removeprefix("http://")
     assert address in refused("--listen", address)
