@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: certops.vault_extca contributors
+"""``python register_account.py DIRECTORY_URL CA_FILE``: registers an ACME account and prints its key (PEM)."""
+
+from __future__ import annotations
+
+import sys
+
+import josepy
+from acme import client, messages
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+directory_url, ca_file = sys.argv[1:]
+key = ec.generate_private_key(ec.SECP384R1())
+network = client.ClientNetwork(josepy.JWKEC(key=key), alg=josepy.ES384, verify_ssl=ca_file)
+acme = client.ClientV2(client.ClientV2.get_directory(directory_url, network), network)
+acme.new_account(messages.NewRegistration.from_data(email="client@example.com", terms_of_service_agreed=True))
+sys.stdout.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
