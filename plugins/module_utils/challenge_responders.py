@@ -37,7 +37,7 @@ class Responder(Protocol):
     challenge_type: str
 
     def leaves_behind(self, proof: Dict[str, Any]) -> List[str]:
-        """The files that a run which is killed leaves behind for this challenge; ``proof`` is challenge_proofs.proof()."""
+        """What a run that is killed leaves on disk for this challenge; ``proof`` is challenge_proofs.proof()."""
 
     def publish(self, identifier: str, proof: Dict[str, Any]) -> None:
         """Answer this challenge from now on."""
@@ -88,7 +88,8 @@ class WebrootResponder:
         self._folders: List[str] = []
 
     def leaves_behind(self, proof: Dict[str, Any]) -> List[str]:
-        return [self._file_of(proof)]
+        path = self._file_of(proof)
+        return [*_missing_folders(os.path.dirname(path)), path]
 
     def _file_of(self, proof: Dict[str, Any]) -> str:
         return os.path.join(self._webroot, _token_path(proof).lstrip("/"))
@@ -112,11 +113,7 @@ class WebrootResponder:
             ) from None
 
     def _make_folders(self, folder: str) -> None:
-        missing = []
-        while not os.path.isdir(folder):
-            missing.append(folder)
-            folder = os.path.dirname(folder)
-        for one in reversed(missing):
+        for one in _missing_folders(folder):
             try:
                 os.mkdir(one, 0o755)
             except FileExistsError:
@@ -142,6 +139,15 @@ class WebrootResponder:
             except OSError:
                 break  # another task's challenge is in it
         self._published, self._folders = {}, []
+
+
+def _missing_folders(folder: str) -> List[str]:
+    """The directories that must be made for this one to exist, outermost first."""
+    missing: List[str] = []
+    while not os.path.isdir(folder):
+        missing.insert(0, folder)
+        folder = os.path.dirname(folder)
+    return missing
 
 
 _WEBROOT_REMEDY = (

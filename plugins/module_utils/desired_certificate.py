@@ -97,7 +97,7 @@ class DesiredCertificate:
             self._tidy(False)
         decision = self._decide()
         if decision.good is not None and not decision.stale:
-            changed = self._destination.settle()
+            changed = self._destination.settle() or self._destination.were_replaced
             if not self._module.check_mode and self._destination.is_unfinished():
                 self._tidy(True)
             return self._result(decision, decision.good, Written(changed, [], {}), FROM_DESTINATION)
@@ -292,11 +292,14 @@ class DesiredCertificate:
         facts: Optional[CertificateFacts] = None,
     ) -> Dict[str, Any]:
         facts = facts or certificate_facts(material.leaf)
-        only_attributes = written.changed and not written.files
+        reason = decision.reason
+        if written.changed and self._destination.were_replaced:
+            reason = f"an earlier run was cut short after it had replaced files; {reason}"
+        elif written.changed and not written.files:
+            reason += "; owner, group, mode or the like of a file differed"
         result: Dict[str, Any] = {
             "changed": written.changed,
-            "reason": decision.reason
-            + ("; owner, group, mode or the like of a file differed" if only_attributes else ""),
+            "reason": reason,
             "source": source,
             "role_name": self._module.params["role_name"],
             "order_id": reference.order_id if reference else None,

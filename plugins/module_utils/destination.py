@@ -76,6 +76,8 @@ class Destination:
         self._passphrase: Optional[str] = given["pkcs12_passphrase"]
         if self._passphrase == "":
             raise InvalidInput("pkcs12_passphrase is empty; Java and Windows do not open such a file.")
+        # Whether a run that was cut short had replaced files, and could not tell anybody that they changed.
+        self.were_replaced = False
         # Where a path is a link, the file that it leads to is replaced and the link stays.
         self.paths: Dict[str, str] = {
             kind: os.path.realpath(_absolute(kind, given[kind])) for kind in kinds.KINDS if given[kind]
@@ -141,9 +143,11 @@ class Destination:
         None where another task is at work on them and there is no patience to wait for it.
         """
         work = open_work(self.record, patience, clock)
-        if work is not None and work.values.get("moves"):
-            finish_moves([Move(*row) for row in work.values["moves"]])
+        moves = work.values.get("moves") if work is not None else None
+        if work is not None and moves is not None:
+            finish_moves([Move(*row) for row in moves])
             work.note(moves=[])
+            self.were_replaced = True
         if work is not None:
             discard_leftovers(list(self.paths.values()))
         return work
@@ -170,9 +174,10 @@ class Destination:
                     for kind in changing
                 ],
                 self._dress,
-                lambda moves: work.note(moves=[list(move) for move in moves]),
+                lambda moves: work.note(moves=None if moves is None else [list(move) for move in moves]),
             )
-        return Written(self.settle() or bool(changing), [self.paths[kind] for kind in changing], backup_files)
+        changed = self.settle() or bool(changing) or self.were_replaced
+        return Written(changed, [self.paths[kind] for kind in changing], backup_files)
 
     def changing(self, material: Material) -> List[str]:
         """The kinds of file that do not hold this material."""

@@ -46,12 +46,12 @@ def check_place(path: str) -> None:
 
 
 def replace_files(
-    files: Sequence[NewFile], dress: Callable[[str, str], None], note: Callable[[List[Move]], None]
+    files: Sequence[NewFile], dress: Callable[[str, str], None], note: Callable[[Optional[List[Move]]], None]
 ) -> None:
     """Replace (or create) all of these files. Raises ExtcaError, with the old files in place, if that cannot be done.
 
     ``dress(staged, path)`` gives a new file owner, mode and the like before it is seen under its name. ``note(moves)`` records
-    what :func:`finish_moves` needs if this is cut short; it is told an empty list when nothing is left to be done.
+    what :func:`finish_moves` needs if this is cut short; it is told an empty list when all is done, and None when nothing was.
     """
     moves: List[Move] = []
     try:
@@ -67,7 +67,7 @@ def replace_files(
         raise
     failure = _in_a_process_of_its_own(lambda: rename_all(moves))
     # What is recorded must not be done once more with files of a later run.
-    note([])
+    note(None if failure else [])
     _clean_up(moves)
     if failure:
         raise ExtcaError(f"{failure}. The files are as they were before.")

@@ -267,9 +267,9 @@ def withdraw(responders: Sequence[Responder], work: UnfinishedWork) -> None:
     for responder in responders:
         responder.clean_up()
     paths = work.values.get("published") or []
-    for path in paths:
+    for path in sorted(paths, reverse=True):  # files before their directories
         with contextlib.suppress(OSError):
-            os.unlink(path)
+            (os.rmdir if os.path.isdir(path) else os.unlink)(path)
     if paths:
         work.note(published=[])
 

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: certops.vault_extca contributors
 #
-# Installs the Debian packages that the demo and the tests start: an ACME server, a DNS server, a web server,
+# Installs the Debian packages that the demo and the tests start: an ACME server, a DNS server, web servers,
 # openssl and shellcheck. Installs only what is missing, starts no service, and needs root (or sudo without a
 # password) only where something is missing.
 set -euo pipefail
 
 declare -A package_of=(
     [pebble]=pebble [pebble-challtestsrv]=pebble [named]=bind9 [nginx]=nginx-light
-    [openssl]=openssl [shellcheck]=shellcheck
+    [haproxy]=haproxy [openssl]=openssl [shellcheck]=shellcheck
 )
 
 # named and nginx are in /usr/sbin, which is not on every user's path.
