@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from ansible_collections.certops.vault_extca.plugins.module_utils import polling
 
-from tests.testbed import ChallengeTestServer, Devserver, Pebble, PebbleOptions, PrivateCa
+from tests.testbed import Bind, ChallengeTestServer, Devserver, Pebble, PebbleOptions, PrivateCa
 from tests.unit.running import run_main
 
 from .harness import Bench, Engine, Played, Requested, Result, play
+from .uses import Place
 
 _mounts = itertools.count(1)
 
@@ -57,6 +58,27 @@ def engine(empty_engine: Engine) -> Engine:
     """The engine, freshly mounted, with the ACME account ``main`` and the role ``web``."""
     empty_engine.furnish()
     return empty_engine
+
+
+@pytest.fixture(scope="session")
+def bind() -> Iterator[Bind]:
+    """BIND, with zones that take updates."""
+    with Bind() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def quiet_pebble(bench: Bench) -> Iterator[Pebble]:
+    """A Pebble at whose http port nothing listens, so that what is under test can."""
+    with Pebble(bench.ca, PebbleOptions(dns_server=bench.challtestsrv.dns_server)) as pebble:
+        yield pebble
+
+
+@pytest.fixture
+def place(engine: Engine, bind: Bind, quiet_pebble: Pebble, tmp_path: Path) -> Place:
+    """Where the uses of modules take place."""
+    PrivateCa(tmp_path, "other").certificate.rename(tmp_path / "other.pem")
+    return Place(engine, bind, quiet_pebble, tmp_path)
 
 
 @pytest.fixture

@@ -163,6 +163,12 @@ class Engine:
     account: str = "main"
     role: str = "web"
 
+    def renew(self) -> None:
+        """Begin anew: a fresh engine on the same mount."""
+        self.bench.api("DELETE", f"sys/mounts/{self.mount}", namespace=self.namespace)
+        self.bench.api("POST", f"sys/mounts/{self.mount}", {"type": "pki-external-ca"}, namespace=self.namespace)
+        self.furnish()
+
     def furnish(self, **role: Any) -> None:
         """Make the ACME account and the role, which permits all of example.com, .net and .org."""
         self.api("POST", f"config/acme-account/{self.account}", self.bench.account_fields())
@@ -252,6 +258,10 @@ class Engine:
         """An order's certificate as Vault gives it."""
         certificate: dict[str, Any] = self.api("GET", f"role/{role or self.role}/order/{order_id}/fetch-cert")
         return certificate
+
+    def revoke(self, order_id: str, role: str = "") -> None:
+        """Revoke an order's certificate, however this Vault spells the reason."""
+        self.api("POST", f"role/{role or self.role}/order/{order_id}/revoke", {"reason": "superseded"})
 
 
 @dataclass(frozen=True)

@@ -394,7 +394,7 @@ def test_none_sends_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---------------------------------------------------------------------- what cannot run here: the login request itself
 
 LOGGED_IN = {"auth": {"client_token": "hvs.cloud", "token_type": "service"}}
-CLOUD = {
+CLOUD: dict[str, Any] = {
     "LIST /v1/pki-external-ca/lookup/orders": {"data": {"keys": []}},
     "POST /v1/auth/token/revoke-self": {},
 }
