@@ -41,9 +41,12 @@ _ALGORITHMS = {256: jwa.ES256, 384: jwa.ES384, 521: jwa.ES512}
 
 
 class AcmeError(Exception):
-    """An ACME server could not be asked, or refused. ``transient`` says that trying again later may help."""
+    """An ACME server could not be asked, or refused."""
 
-    transient = True
+    @property
+    def transient(self) -> bool:
+        """Whether trying again later may help."""
+        return True
 
 
 class AcmeUnreachable(AcmeError):
@@ -59,7 +62,7 @@ class AcmeProblem(AcmeError):
         self.code = str(document.get("type", "")).rsplit(":", 1)[-1]
 
     @property
-    def transient(self) -> bool:  # type: ignore[override]
+    def transient(self) -> bool:
         """Server errors and rate limits pass; all else is an answer."""
         return self.status >= 500 or self.code in _TRANSIENT
 

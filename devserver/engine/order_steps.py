@@ -183,7 +183,7 @@ class Steps:
         for one in _automated(order):
             server = self._dns.name_server(one.provider or ("", ""))
             # Noted first, so that a crash in between leaves nothing behind for good.
-            self._orders.change(order.id, lambda now, one=one: with_authorization(now, replace(one, placed=True)))  # type: ignore[misc]
+            self._note(order, replace(one, placed=True))
             server.add_txt(domains.record_name(one.identifier), self._txt_value(order, one))
         return Move(orders.VAULT_PROPAGATING)
 
@@ -320,13 +320,15 @@ class Steps:
                 if error.transient:
                     failed = True
                     continue
-            gone = replace(one, placed=False)
-            order = self._orders.change(order.id, lambda now, gone=gone: with_authorization(now, gone))  # type: ignore[misc]
+            order = self._note(order, replace(one, placed=False))
         if not failed or order.attempts >= _CLEANUP_ATTEMPTS:
             return None
         due = self._now() + timedelta(seconds=2**order.attempts)
         self._orders.change(order.id, lambda seen: replace(seen, attempts=seen.attempts + 1))
         return due
+
+    def _note(self, order: Order, authorization: Authorization) -> Order:
+        return self._orders.change(order.id, lambda seen: with_authorization(seen, authorization))
 
     def _pause(self, order: Order) -> float:
         """Seconds until the next poll: short at first, then half as long as the order has been waiting."""
