@@ -18,6 +18,8 @@ LONGEST_PAUSE = 2.0
 LONGEST_PAUSE_LATER = 10.0
 LATER = 60.0
 JITTER = 0.15
+# Less than this before the deadline is the deadline: clocks and sums of pauses are not exact.
+INSTANT = 0.001
 
 Value = TypeVar("Value")
 
@@ -120,7 +122,7 @@ def wait_until(
                 waited.settled = True
                 return waited
         left = patience.timeout - waited.elapsed
-        if left <= 0:
+        if left < INSTANT:
             return waited
         # What a server asks for comes on top of the pause, so that those it turned away do not come back as one.
         clock.sleep(min(at_least + schedule.pause(waited.elapsed), left))

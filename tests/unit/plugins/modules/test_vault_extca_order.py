@@ -12,8 +12,20 @@ import pytest
 
 from ...conftest import RunModule
 from ...issuing import SmallCA, key_pem, new_csr, new_key
-from ...ordering import AWAITING, DENIED, ID, MOUNT, ORDER, ORDER_ID, OTHER_ID, ROLE, looked_up, order_data
-from ...ordering import order_status, recent
+from ...ordering import (
+    AWAITING,
+    DENIED,
+    ID,
+    MOUNT,
+    ORDER,
+    ORDER_ID,
+    OTHER_ID,
+    ROLE,
+    looked_up,
+    order_data,
+    order_status,
+    recent,
+)
 from ...support import NO_CONTENT, NOTHING_THERE, Answer, FakeVault, ManualClock
 
 MODULE = "vault_extca_order"
