@@ -207,7 +207,7 @@ class VaultConnection:
         if not envelope:
             text = self._describe(response, content)
         what = f"Vault at {self.settings.shown_address()} answered {status} to {method} /v1/{path}" + (
-            f": {text}" if text else ""
+            f": {text.rstrip('.')}" if text else ""
         )
         common: Dict[str, Any] = {"status": status, "errors": errors, "path": path}
         if isinstance(envelope.get("data"), dict):
@@ -215,12 +215,14 @@ class VaultConnection:
         if status == 403:
             return PermissionDenied(f"{what}.", capabilities=(_CAPABILITY.get(method, "update"),), **common)
         if status == 404:
-            return NotFound(what + ".", **common)
-        if status == 503 and "sealed" in text.lower():
-            return Unavailable(f"{what}. Unseal it, or point url at a node that is unsealed.", **common)
+            return NotFound(f"{what}. Check mount, namespace and url.", **common)
         if status in (412, 429) or status >= 500:
-            return Unavailable(f"{what}.", retry_after=_retry_after(response.headers.get("Retry-After")), **common)
-        return BadRequest(f"{what}.", **common)
+            remedy = _remedy(status, text, is_json=bool(envelope))
+            retry_after = _retry_after(response.headers.get("Retry-After"))
+            return Unavailable(f"{what}. {remedy}", retry_after=retry_after, **common)
+        return BadRequest(
+            f"{what}. {'Correct what it names.' if errors else 'Check url, mount and namespace.'}", **common
+        )
 
     def _follow(self, location: str, path: str) -> None:
         """Turn to the node that a standby names; a token is never carried to another host."""
@@ -261,7 +263,7 @@ class VaultConnection:
         elif isinstance(error, requests.exceptions.ConnectionError):
             message = f"{where} cannot be reached: {text}. Check that it runs and that url names its address and port."
         elif isinstance(error, (requests.exceptions.ContentDecodingError, requests.exceptions.ChunkedEncodingError)):
-            message = f"The answer of {where} broke off: {text}."
+            message = f"The answer of {where} broke off: {text}. Check what lies between, or set retries."
         else:
             transient = False
             message = f"No request can be sent to {where}: {text}. Check url and proxies."
@@ -316,6 +318,19 @@ def _reason(error: Exception) -> str:
         return "its certificate is for another host name"
     text = re.sub(r"<[^>]*object at 0x[0-9a-f]+>:?|\(Caused by|HTTPS?ConnectionPool\([^)]*\):?", " ", text)
     return without_password(" ".join(re.sub(r"['\"()]", " ", text).split()))[:_TEXT_SHOWN] or type(error).__name__
+
+
+def _remedy(status: int, text: str, *, is_json: bool) -> str:
+    """What to do about a server that cannot serve a request now."""
+    if status == 503 and "sealed" in text.lower():
+        return "Unseal it, or point url at a node that is unsealed."
+    if not is_json:
+        return "A proxy or load balancer answers in its place: check the Vault behind it; if it passes by itself, set retries."
+    if status == 412:
+        return "A standby has not caught up with the active node: run the task again, or set retries."
+    if status == 429:
+        return "A quota limits the requests: run the task again later, or set retries."
+    return "Look into Vault's log; if it passes by itself, set retries."
 
 
 def _tls_remedy(text: str) -> str:
