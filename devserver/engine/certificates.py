@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -52,8 +53,12 @@ def parse_serial(text: str) -> str | None:
 
 
 def load_trusted(pem: str) -> None:
-    """Check that the text holds PEM certificates. Raises ValueError."""
+    """Check that the text holds PEM certificates, for OpenSSL too, which is less patient. Raises ValueError."""
     x509.load_pem_x509_certificates(pem.encode())
+    try:
+        ssl.create_default_context(cadata=pem)
+    except ssl.SSLError as error:
+        raise ValueError(str(error)) from None
 
 
 def answer(issued: Issued, private_key: str, certificate_format: str) -> dict[str, Any]:

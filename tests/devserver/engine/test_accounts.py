@@ -55,6 +55,10 @@ def test_what_registration_refuses(bare: Server) -> None:
         (account(directory_url="localhost:14000"), "not an http or https URL"),
         (account(email_contacts=["nobody"]), "'nobody' is not an e-mail address"),
         (account(trusted_ca="rubbish"), "trusted_ca holds no certificates"),
+        (
+            account(trusted_ca=rf"{bare.services.ca.pem.strip()}\n{bare.services.ca.pem}"),
+            "trusted_ca holds no certificates",
+        ),
         (account(trusted_ca=""), "is not trusted (trusted_ca)"),
         (account(key_type="ec-111"), "expected one of ec-256"),
         (account(eab_kid="kid"), "eab_kid and eab_key"),
