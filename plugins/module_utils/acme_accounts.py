@@ -84,13 +84,16 @@ def key_type_to_import(account_key: str, current: Optional[Mapping[str, Any]]) -
 
 
 def parse_bundle(text: str) -> str:
-    """A PEM bundle of certificates that can be read, or nothing. Raises ValueError."""
+    """The certificates of a text as a PEM bundle, without what stands around them. Raises ValueError.
+
+    OpenSSL and Go stumble over what may stand there, such as a backslash and an n for a new line.
+    """
     blocks = pem_blocks(text, "CERTIFICATE")
     if text.strip() and not blocks:
         raise ValueError("it is the text of one or more certificates in PEM, and this one holds none")
     for block in blocks:
         certificate_facts(block)
-    return text
+    return "".join(blocks)
 
 
 def key_is_due(

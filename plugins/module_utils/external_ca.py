@@ -255,7 +255,9 @@ class ExternalCA:
             outcome = error.details.get("answer")
             if not isinstance(outcome, dict) or outcome.get("success") is not False:
                 raise
-            return dict(outcome, message="; ".join(filter(None, [str(outcome.get("message") or ""), *error.errors])))
+            # The same words may stand in both places.
+            said = dict.fromkeys(filter(None, [str(outcome.get("message") or ""), *error.errors]))
+            return dict(outcome, message="; ".join(said))
 
     # ------------------------------------------------------------------ orders
 

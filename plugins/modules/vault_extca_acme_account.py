@@ -204,7 +204,7 @@ def main() -> None:
         name, account_key = module.params["name"], module.params["account_key"]
         wanted = ACME_ACCOUNT.wanted(module.params)
         if "trusted_ca" in wanted:
-            module.option("trusted_ca", parse_bundle)
+            wanted["trusted_ca"] = module.option("trusted_ca", parse_bundle)
         current = find_account(external_ca, name)
         if account_key is not None:
             wanted["key_type"] = key_type_to_import(account_key, current)

@@ -199,7 +199,8 @@ def test_sets_compare_whatever_their_order(one: list[str], other: list[str]) -> 
 
 
 def test_nothing_and_emptiness_are_one() -> None:
-    assert all(same(None, nothing) for nothing in ("", [], 0, {}, False))
+    nothings: tuple[Any, ...] = ("", [], 0, {}, False)
+    assert all(same(None, nothing) for nothing in nothings)
     assert same_set(None, [])
     assert same_names(None, [])
     assert not same("", "x")

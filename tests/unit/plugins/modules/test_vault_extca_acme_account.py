@@ -97,6 +97,13 @@ def test_only_trusted_ca_is_updated_and_the_rest_repeated(vault: FakeVault, run_
     assert result["diff"] == {"before": {"trusted_ca": ""}, "after": {"trusted_ca": BUNDLE}}
 
 
+def test_vault_gets_the_certificates_and_nothing_around_them(vault: FakeVault, run_module: RunModule) -> None:
+    vault.on("GET", PATH, account())
+    vault.on("POST", PATH, account(trusted_ca=BUNDLE))
+    run_module(MODULE, {**OPTIONS, "trusted_ca": "our CA\r\n" + pem(CA.root) + "\\n" + pem(CA.intermediate).strip()})
+    assert vault.sent[1].body["trusted_ca"] == BUNDLE
+
+
 @pytest.mark.parametrize(
     ("different", "named"),
     [

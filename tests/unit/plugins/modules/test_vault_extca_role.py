@@ -89,7 +89,7 @@ def test_an_update_repeats_what_stays(vault: FakeVault, run_module: RunModule) -
 
 
 def test_lists_can_be_emptied_and_the_provider_taken_away(vault: FakeVault, run_module: RunModule) -> None:
-    vault.on("GET", PATH, role(**PROVIDER))
+    vault.on("GET", PATH, role(dns_provider_name="internal", dns_provider_type="rfc2136"))
     vault.on("POST", PATH, role())
     emptied = {"allowed_domain_options": [], "dns_provider_name": "", "dns_provider_type": ""}
     assert run_module(MODULE, {**OPTIONS, **emptied})["changed"]
