@@ -14,7 +14,7 @@ PATH = "pki-external-ca/role"
 
 def test_one_role_is_the_same_from_every_vault(vault: FakeVault, run_module: RunModule) -> None:
     vault.on("GET", f"{PATH}/web", role(), old_role())
-    first, second = (run_module(MODULE, {"name": "web"}) for _ in range(2))
+    first, second = (run_module(MODULE, {"name": "web"}) for _vault in ("new", "old"))
     assert first["changed"] is False
     assert first["roles"] == second["roles"]
     assert first["roles"][0]["dns_provider_type"] == ""
