@@ -72,6 +72,10 @@ def _check_modules(installed: Path, collections: Path) -> int:
     group = set(runtime["action_groups"]["vault_extca"])
     if group != modules:
         raise ArtifactError(f"the action group and the modules differ: {', '.join(sorted(group ^ modules))}")
+    readme = (installed / "README.md").read_text()
+    unmentioned = [module for module in sorted(modules) if f"`{module}`" not in readme]
+    if unmentioned:
+        raise ArtifactError(f"README.md's table lacks {', '.join(unmentioned)}")
     for module in sorted(modules):
         _ansible("ansible-doc", f"{_COLLECTION_NAME}.{module}", collections=collections)
     return len(modules)
