@@ -117,6 +117,20 @@ def as_pem(text: str, label: str = "CERTIFICATE") -> str:
     return f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n"
 
 
+def key_as_pem(text: str) -> str:
+    """The PEM of a private key that is PEM already, or base64 of DER in any of its three structures. Raises BadCertificate."""
+    if "-----BEGIN" in text:
+        return as_pem(text)
+    for label in ("PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"):  # PKCS #8, SEC 1, PKCS #1
+        pem = as_pem(text, label)
+        try:
+            load_private_key(pem)
+            return pem
+        except BadCertificate:
+            continue
+    raise BadCertificate("the private key cannot be read: it is neither PEM nor base64 of DER")
+
+
 def load_private_key(pem: str, passphrase: Optional[str] = None) -> Any:
     """A private key object of ``cryptography``. Its text is never part of an error."""
     from cryptography.hazmat.primitives.serialization import load_pem_private_key

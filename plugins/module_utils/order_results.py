@@ -71,11 +71,21 @@ def found_certificate(mount: str, role_name: Optional[str], found: Optional[Foun
 
 
 def certificate_values(certificate: Certificate) -> Dict[str, Any]:
-    """A certificate as Vault gave it, with ``fullchain`` beside it, and without a private key where there is none."""
+    """A certificate as Vault gave it, with ``fullchain`` beside it, and without a private key where there is none.
+
+    Every PEM text ends in a line break, so that they can be joined and written as they are.
+    """
     leaf = pem_blocks(as_pem(certificate["certificate"]), "CERTIFICATE")[:1]
     values: Dict[str, Any] = {key: value for key, value in certificate.items() if value is not None}
+    for key in {"certificate", "private_key"} & values.keys():
+        values[key] = _ended(values[key])
+    values["ca_chain"] = [_ended(one) for one in certificate["ca_chain"]]
     values["fullchain"] = "".join(leaf + [as_pem(one) for one in certificate["ca_chain"]])
     return values
+
+
+def _ended(text: str) -> str:
+    return as_pem(text) if "-----BEGIN" in text else text
 
 
 def facts(result: Dict[str, Any], which: str) -> Dict[str, Any]:

@@ -243,9 +243,7 @@ def verify(issued: Issued) -> certificates.CertificateFacts:
         facts = certificates.check_certificate(
             blocks[0],
             [certificates.as_pem(one) for one in certificate["ca_chain"]],
-            private_key=certificates.as_pem(certificate["private_key"], "PRIVATE KEY")
-            if certificate["private_key"]
-            else None,
+            private_key=certificates.key_as_pem(certificate["private_key"]) if certificate["private_key"] else None,
             csr=order["csr"] if order and order["csr"] and not certificate["private_key"] else None,
             serial_number=certificate["serial_number"],
         )
