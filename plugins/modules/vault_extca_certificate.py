@@ -132,8 +132,8 @@ notes:
   - In O(destination), the name of the first file that holds the key (or else of the first file) decides where unfinished work is recorded.
     Do not change it while a run is unfinished.
   - The token needs C(read) on C(<mount>/role/<role_name>/cached), C(<mount>/lookup/cert/+), and C(status), C(challenge) and
-    C(fetch-cert) of C(<mount>/role/<role_name>/order/+), C(list) on C(<mount>/lookup/orders/recent), and C(update) on C(<mount>/role/<role_name>/new-order)
-    and on C(<mount>/role/<role_name>/order/+/fulfilled-challenge). A warning names what it may not read and goes without.
+    C(fetch-cert) of C(<mount>/role/<role_name>/order/+), C(list) on C(<mount>/lookup/orders/recent), and C(update) on
+    C(<mount>/role/<role_name>/new-order) and on C(<mount>/role/<role_name>/order/+/fulfilled-challenge). A warning names what it may not read and goes without.
 seealso:
   - module: certops.vault_extca.vault_extca_order
   - module: certops.vault_extca.vault_extca_order_certificate

@@ -70,9 +70,9 @@ def test_a_run_killed_at_any_step_is_finished_by_the_next_without_a_second_order
 
 
 def test_the_first_certificate_is_there_as_a_whole_or_not_at_all(site: Site, webroot: Path) -> None:
+    options = site.options(fresh_name(), http_01=site.http_webroot, destination=bundle_and_pair(site))
+    steps = count_steps(site, options)
     for at_end in range(1, 16, 2):
-        options = site.options(fresh_name(), http_01=site.http_webroot, destination=bundle_and_pair(site))
-        steps = count_steps(site, options) if at_end == 1 else steps
         for path in bundle_and_pair(site).values():
             Path(path).unlink(missing_ok=True)
         options["identifiers"] = [fresh_name()]

@@ -56,12 +56,12 @@ def _wrong_names(site: Site, options: dict[str, Any]) -> tuple[dict[str, Any], s
 
 
 def _due(site: Site, options: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    left = leaf(site.pair["fullchain"]).not_valid_after_utc - datetime.datetime.now(datetime.timezone.utc)
+    left = leaf(site.pair["fullchain"]).not_valid_after_utc - datetime.datetime.now(datetime.UTC)
     return options | {"renew_before": f"{left.days + 1}d"}, f"expires in {left.days} days"
 
 
 def _expired(site: Site, options: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    then = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=93)
+    then = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=93)
     old = SmallCA().issue(*options["identifiers"], days=90, not_before=then)
     Path(site.pair["fullchain"]).write_text(pem(old.certificate) + pem(old.chain[0]))
     Path(site.pair["private_key"]).write_text(key_pem(old.key))

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright: certops.vault_extca contributors
+"""The files of a certificate judged, and made to hold one that is given, without Vault."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any, Dict, Optional
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .certificate_decision import Decision, Wanted, decide, summary
+from .certificate_files import Material, assemble
+from .certificates import BadCertificate, check_certificate
+from .destination import Destination, Written
+from .durations import RenewBefore, format_moment, parse_renew_before
+from .identifiers import normalise_identifiers
+from .polling import Patience
+from .vault_errors import InvalidInput
+
+
+def files_of_certificate(module: AnsibleModule, now: Optional[datetime] = None) -> Dict[str, Any]:
+    """The result of vault_extca_certificate_files. Raises ExtcaError."""
+    params = module.params
+    try:
+        identifiers = normalise_identifiers(params["identifiers"])
+        renew_before = parse_renew_before(params["renew_before"])
+    except ValueError as error:
+        raise InvalidInput(f"{error}.") from None
+    destination = Destination(module)
+    wanted = Wanted(identifiers, renew_before)
+    decision = decide(destination.paths, destination.read(), wanted, now or datetime.now(timezone.utc))
+    if not params["certificate"]:
+        return _result(module, decision, decision, Written(False, [], {}), renew_before)
+    written = destination.install(_given(params, identifiers), identifiers[0], Patience(params["wait_timeout"]))
+    after = decision
+    if not module.check_mode:
+        after = decide(destination.paths, destination.read(), wanted, now or datetime.now(timezone.utc))
+    return _result(module, decision, after, written, renew_before)
+
+
+def _given(params: Dict[str, Any], identifiers: Any) -> Material:
+    """What the options give; nothing is installed that does not fit."""
+    try:
+        material = assemble(params, params["private_key"])
+        check_certificate(material.leaf, material.chain, private_key=material.private_key, identifiers=identifiers)
+    except (BadCertificate, IndexError) as error:
+        text = "there is no PEM certificate in it" if isinstance(error, IndexError) else str(error)
+        raise InvalidInput(f"certificate cannot be installed: {text}.") from None
+    return material
+
+
+def _result(
+    module: AnsibleModule, before: Decision, after: Decision, written: Written, renew_before: RenewBefore
+) -> Dict[str, Any]:
+    facts = after.facts
+    result: Dict[str, Any] = {
+        "changed": written.changed,
+        "good": after.good is not None and not after.stale,
+        "reason": before.reason,
+        **summary(facts),
+        **written.result(),
+    }
+    if facts is not None:
+        result["next_renewal"] = format_moment(renew_before.moment(facts.not_before, facts.not_after))
+    if module._diff:
+        result["diff"] = {"before": summary(before.facts), "after": summary(facts)}
+    return result
