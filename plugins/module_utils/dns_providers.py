@@ -57,6 +57,8 @@ FIELD_OPTIONS: Mapping[str, Mapping[str, Any]] = {
 }
 # Without these Vault refuses to create one.
 _REQUIRED = {"rfc2136": ("nameserver", "tsig_key_name", "tsig_secret")}
+# Vault's documents disagree on its own default.
+_WHEN_CREATED = {"rfc2136": {"tsig_algorithm": "hmac-sha256"}}
 DNS_PROVIDERS = {kind: Resource(f"DNS provider {kind}", (*_COMMON, *_OF_TYPE[kind])) for kind in DNS_PROVIDER_TYPES}
 
 
@@ -97,14 +99,15 @@ def wanted_of_type(provider_type: str, params: Mapping[str, Any]) -> Dict[str, A
     return own
 
 
-def check_complete(provider_type: str, name: str, wanted: Mapping[str, Any]) -> None:
-    """Raise InvalidInput if a provider cannot be created for want of fields."""
+def to_create(provider_type: str, name: str, wanted: Mapping[str, Any]) -> Dict[str, Any]:
+    """``wanted`` with the defaults that depend on Vault's version otherwise. Raises InvalidInput for want of fields."""
     missing: List[str] = [one for one in ("identifiers", *_REQUIRED.get(provider_type, ())) if not wanted.get(one)]
     if missing:
         raise InvalidInput(
             f"DNS provider {provider_type}/{name} does not exist yet; to create it, {', '.join(missing)} "
             f"{'is' if len(missing) == 1 else 'are'} needed."
         )
+    return {**_WHEN_CREATED.get(provider_type, {}), **wanted}
 
 
 def _is_base64(value: str) -> bool:

@@ -138,7 +138,7 @@ options:
     type: str
   tsig_algorithm:
     description:
-      - Algorithm of the TSIG key. The default depends on the version of Vault, so better say which.
+      - Algorithm of the TSIG key. A provider that is created gets V(hmac-sha256) by default.
     type: str
     choices: [hmac-sha1, hmac-sha224, hmac-sha256, hmac-sha384, hmac-sha512]
 seealso:
@@ -229,8 +229,8 @@ dns_provider:
 from ansible_collections.certops.vault_extca.plugins.module_utils.dns_providers import (
     DNS_PROVIDERS,
     FIELD_OPTIONS,
-    check_complete,
     find_provider,
+    to_create,
     wanted_of_type,
     write_provider,
 )
@@ -257,7 +257,7 @@ def main() -> None:
             wanted["ttl"] = module.option("ttl", parse_duration)
         current = find_provider(external_ca, kind, name)
         if module.present and current is None:
-            check_complete(kind, name, wanted)
+            wanted = to_create(kind, name, wanted)
         change = module.ensure(
             DNS_PROVIDERS[kind],
             name,
