@@ -16,6 +16,7 @@ extends_documentation_fragment:
   - certops.vault_extca.connection
   - certops.vault_extca.auth
   - certops.vault_extca.mount
+  - certops.vault_extca.rights.acme_account_rotate_key
   - certops.vault_extca.attributes
 attributes:
   check_mode:

@@ -17,6 +17,7 @@ extends_documentation_fragment:
   - certops.vault_extca.connection
   - certops.vault_extca.auth
   - certops.vault_extca.mount
+  - certops.vault_extca.rights.certificate_info
   - certops.vault_extca.attributes
   - certops.vault_extca.attributes.read_only
 options:
@@ -54,8 +55,7 @@ options:
     type: bool
     default: false
 notes:
-  - The token needs C(read) on C(<mount>/lookup/cert/+), and on C(<mount>/role/<role_name>/cached) for O(identifiers) or on C(fetch-cert)
-    of the order for O(serial_number). All who may read C(cached) or C(fetch-cert) may read the private key.
+  - All who may read C(cached) or C(fetch-cert) may read the private key.
 seealso:
   - module: certops.vault_extca.vault_extca_order_certificate
   - module: certops.vault_extca.vault_extca_certificate_revoke

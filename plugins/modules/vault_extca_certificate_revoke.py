@@ -17,6 +17,7 @@ extends_documentation_fragment:
   - certops.vault_extca.connection
   - certops.vault_extca.auth
   - certops.vault_extca.mount
+  - certops.vault_extca.rights.certificate_revoke
   - certops.vault_extca.order_reference
   - certops.vault_extca.attributes
 attributes:
@@ -46,9 +47,6 @@ options:
       - privilege-withdrawn
       - aa-compromise
     default: unspecified
-notes:
-  - The token needs C(update) on the order's C(revoke), and C(read) on its C(status), or on C(<mount>/lookup/cert/+) with
-    O(serial_number).
 seealso:
   - module: certops.vault_extca.vault_extca_certificate_info
 """

@@ -17,6 +17,7 @@ extends_documentation_fragment:
   - certops.vault_extca.connection
   - certops.vault_extca.auth
   - certops.vault_extca.mount
+  - certops.vault_extca.rights.dns_provider
   - certops.vault_extca.attributes
   - certops.vault_extca.state
 attributes:

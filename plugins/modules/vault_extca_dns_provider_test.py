@@ -16,6 +16,7 @@ extends_documentation_fragment:
   - certops.vault_extca.connection
   - certops.vault_extca.auth
   - certops.vault_extca.mount
+  - certops.vault_extca.rights.dns_provider_test
   - certops.vault_extca.attributes
 attributes:
   check_mode:

@@ -18,6 +18,7 @@ extends_documentation_fragment:
   - certops.vault_extca.connection
   - certops.vault_extca.auth
   - certops.vault_extca.mount
+  - certops.vault_extca.rights.order
   - certops.vault_extca.request
   - certops.vault_extca.reuse
   - certops.vault_extca.waiting
@@ -38,9 +39,7 @@ attributes:
   diff_mode:
     support: full
 notes:
-  - Looking for an order takes three requests, however many orders the mount holds. The token needs C(read) on
-    C(<mount>/role/<role_name>/cached), C(<mount>/lookup/cert/+) and C(<mount>/role/<role_name>/order/+/status), C(list) on
-    C(<mount>/lookup/orders/recent), and C(update) on C(<mount>/role/<role_name>/new-order). A warning names what it may not read.
+  - Looking for an order takes three requests, however many orders the mount holds.
   - An order for a certificate signing request is found for a week (168 hours), since Vault does not list older orders with what
     they are for. After that, a new order is created. With O(identifiers), a valid certificate is found whatever its age.
 seealso:

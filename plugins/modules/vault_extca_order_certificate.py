@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - certops.vault_extca.connection
   - certops.vault_extca.auth
   - certops.vault_extca.mount
+  - certops.vault_extca.rights.order_certificate
   - certops.vault_extca.order_reference
   - certops.vault_extca.waiting
   - certops.vault_extca.destination

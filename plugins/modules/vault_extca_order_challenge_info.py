@@ -19,6 +19,7 @@ extends_documentation_fragment:
   - certops.vault_extca.connection
   - certops.vault_extca.auth
   - certops.vault_extca.mount
+  - certops.vault_extca.rights.order_challenge_info
   - certops.vault_extca.order_reference
   - certops.vault_extca.waiting
   - certops.vault_extca.attributes

@@ -15,6 +15,7 @@ extends_documentation_fragment:
   - certops.vault_extca.connection
   - certops.vault_extca.auth
   - certops.vault_extca.mount
+  - certops.vault_extca.rights.role_info
   - certops.vault_extca.attributes
   - certops.vault_extca.attributes.read_only
 options:

@@ -2,7 +2,8 @@
 # Copyright: certops.vault_extca contributors
 """What each module needs to be permitted in Vault: one row a module, held against what it really asks for.
 
-The documentation of the modules, docs/endpoints.md and docs/rights.md are made of this (``make reference``).
+The documentation of the modules, docs/endpoints.md, docs/rights.md and docs/policies are made of
+this (``python -m tests.tools.reference``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+MODULES = Path(__file__).resolve().parents[2] / "plugins" / "modules"
 MOUNT = "{mount}"
 
 FAILS = "fails"  # without it, the task fails
@@ -124,11 +125,14 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
 }
 
 
+# Modules that never speak to Vault.
+WITHOUT_VAULT = ("certificate_files",)
+
+
 def modules() -> list[str]:
-    """All modules of the collection, without their common prefix."""
-    return sorted(
-        path.stem.removeprefix("vault_extca_") for path in (REPOSITORY / "plugins" / "modules").glob("vault_extca_*.py")
-    )
+    """All modules of the collection that speak to Vault, without their common prefix."""
+    found = (path.stem.removeprefix("vault_extca_") for path in MODULES.glob("vault_extca_*.py"))
+    return sorted(name for name in found if name not in WITHOUT_VAULT)
 
 
 def needed(module: str) -> Iterator[tuple[str, str, str]]:
