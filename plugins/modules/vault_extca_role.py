@@ -48,7 +48,7 @@ options:
   allowed_domain_options:
     description:
       - V(bare_domains) permits the domains themselves, V(subdomains) what is below them, V(globs) what a C(*) in them stands for, and
-        V(wildcards) wildcard names. Vault's default is an empty list, with which only names below an exact domain match.
+        V(wildcards) wildcard names. Vault's default is an empty list, with which a domain without a C(*) permits itself alone.
     type: list
     elements: str
     choices: [bare_domains, subdomains, wildcards, globs]
