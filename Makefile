@@ -86,6 +86,14 @@ behaviour: venv apt links  ## the modules' behaviour against the development Vau
 	@rm -f build/coverage/behaviour*
 	@COVERAGE_FILE=$(CURDIR)/build/coverage/behaviour $(PY) -m coverage run -m pytest -q -n 2 tests/behaviour
 
+.PHONY: fault-table
+fault-table: venv apt links  ## every fault against every module, printed and written to docs/faults.md
+	@PYTHONPATH=.:$(LINKS) $(PY) -m tests.behaviour.fault_matrix
+
+.PHONY: soak
+soak: venv apt links  ## 2,000 certificates in a row, the server's memory and the time of a task watched (some ten minutes)
+	@PYTHONPATH=.:$(LINKS) $(PY) -m tests.soak
+
 .PHONY: integration
 integration: venv apt  ## ansible-test integration, two shards at once, each against services of its own
 	@$(PY) -m tests.tools.stages integration-1 integration-2

@@ -17,7 +17,10 @@ from ansible_collections.certops.vault_extca.plugins.module_utils import polling
 from tests.testbed import Bind, ChallengeTestServer, Devserver, Pebble, PebbleOptions, PrivateCa
 from tests.unit.running import run_main
 
+from .fault_matrix import staged
 from .harness import Bench, Engine, Played, Requested, Result, play
+from .pitfalls import Pitfalls
+from .stage import Stage
 from .uses import Place
 
 _mounts = itertools.count(1)
@@ -42,6 +45,15 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         ports = PebbleOptions(dns_server=chall.dns_server, http_port=chall.http_port, tls_port=chall.tls_port)
         with Pebble(ca, ports) as pebble:
             yield Bench(ca, pebble, chall, vault)
+
+
+@pytest.fixture(scope="session")
+def tls_bench(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bench, PrivateCa]]:
+    """A development Vault that speaks TLS, also under a name that no resolver knows, and asks for certificates."""
+    client_ca = PrivateCa(tmp_path_factory.mktemp("clients"), "client")
+    certificate = bench.ca.issue("localhost", "127.0.0.1", "vault.internal", label="vault")
+    with Devserver(ca=bench.ca, certificate=certificate, client_ca=client_ca) as vault:
+        yield Bench(bench.ca, bench.pebble, bench.challtestsrv, vault), client_ca
 
 
 @pytest.fixture
@@ -124,3 +136,23 @@ def run_playbook(bench: Bench, tmp_path: Path) -> Callable[..., Played]:
         return play(text, tmp_path, bench, *arguments, environment=environment)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def _staged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Pitfalls]]:
+    with staged(tmp_path_factory.mktemp("stage")) as both:
+        yield both
+
+
+@pytest.fixture
+def stage(_staged: tuple[Stage, Pitfalls]) -> Iterator[Stage]:
+    """A Vault of its own for bad days; all is well with it when a test begins."""
+    _staged[0].recover()
+    yield _staged[0]
+    _staged[0].recover()
+
+
+@pytest.fixture
+def pitfalls(_staged: tuple[Stage, Pitfalls]) -> Pitfalls:
+    """Addresses that lead nowhere good."""
+    return _staged[1]
