@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.parameters import remove_values
 
 from .certificates import csr_block, csr_identifiers
 from .external_ca import ExternalCA, OrderReference, parse_order_reference
@@ -18,6 +19,9 @@ from .vault_connection import VaultConnection
 from .vault_errors import ExtcaError, InvalidInput, MissingLibrary, PermissionDenied
 
 Spec = Dict[str, Any]
+
+# Shorter lines of a PEM key are its markers or its end, and of other secrets too common to be censored everywhere.
+_SHORTEST_KEY_LINE = 40
 Parsed = TypeVar("Parsed")
 
 # Documented in plugins/doc_fragments/connection.py.
@@ -103,7 +107,9 @@ class ExtcaModule(AnsibleModule):  # type: ignore[misc]  # ansible-core ships no
     @contextmanager
     def external_ca(self) -> Iterator[ExternalCA]:
         """The engine, for the length of a ``with`` block; whatever is raised inside becomes this module's failure."""
-        self._connection = VaultConnection(self.params, warn=self.warn, hide=self.no_log_values.add)
+        self._connection = VaultConnection(
+            self.params, warn=self.warn, hide=self.no_log_values.add, conceal=self._conceal
+        )
         try:
             if self.params.get("id") is not None:
                 self.params["mount"], order = parse_order_reference(self.params["id"])
@@ -116,7 +122,17 @@ class ExtcaModule(AnsibleModule):  # type: ignore[misc]  # ansible-core ships no
         except ExtcaError as error:
             self.fail_json(msg=error.message, **error.details)
         except ImportError as error:  # what is imported only when it is needed
-            self.fail_json(msg=MissingLibrary((error.name or "cryptography").split(".")[0], error).message)
+            self.fail_json(msg=MissingLibrary((error.name or "cryptography").partition(".")[0], error).message)
+        finally:
+            self._close()  # whatever has happened, the token of a login does not outlive the task
+
+    def _conceal(self, text: str) -> str:
+        """What a server says, without the secrets of this task's options, nor a line of one that has several (a key)."""
+        lines = (
+            line for secret in self.no_log_values for line in secret.splitlines() if len(line) > _SHORTEST_KEY_LINE
+        )
+        concealed: str = remove_values(text, {*self.no_log_values, *lines})
+        return concealed
 
     def option(self, name: str, parse: Callable[[Any], Parsed]) -> Parsed:
         """An option's value as ``parse`` reads it; its ValueError becomes an InvalidInput that names the option."""

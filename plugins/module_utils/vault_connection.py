@@ -31,6 +31,16 @@ from .vault_settings import VaultSettings, without_password
 LARGEST_ANSWER = 16 * 1024 * 1024
 _CAPABILITY = {"GET": "read", "LIST": "list", "POST": "update", "DELETE": "delete"}
 _TEXT_SHOWN = 300
+_SECRET_OPTIONS = (
+    "token",
+    "password",
+    "secret_id",
+    "wrapped_secret_id",
+    "jwt",
+    "aws_secret_key",
+    "aws_security_token",
+    "azure_client_secret",
+)
 
 
 class Answer(NamedTuple):
@@ -46,7 +56,7 @@ class VaultConnection:
     """A connection that is made, and logged in, with its first request.
 
     ``options`` are the module's or plugin's; ``warn`` takes a text for the user; ``hide`` takes a secret that must never be
-    shown. Raises the exceptions of :mod:`vault_errors`.
+    shown; ``conceal`` makes secrets unreadable in what a server says. Raises the exceptions of :mod:`vault_errors`.
     """
 
     def __init__(
@@ -56,10 +66,12 @@ class VaultConnection:
         environ: Optional[Mapping[str, str]] = None,
         warn: Callable[[str], None] = lambda text: None,
         hide: Callable[[str], None] = lambda secret: None,
+        conceal: Callable[[str], str] = lambda text: text,
     ) -> None:
         self.settings = VaultSettings(options, os.environ if environ is None else environ)
         self._warn = warn
         self._hide = hide
+        self._conceal = conceal
         self._client: Any = None
         self._revoke = False
 
@@ -196,13 +208,14 @@ class VaultConnection:
 
     @staticmethod
     def _describe(response: Any, content: bytes) -> str:
-        kind = str(response.headers.get("Content-Type", "")).split(";")[0] or "no content type"
+        kind = str(response.headers.get("Content-Type", "")).partition(";")[0] or "no content type"
         return f"{len(content)} bytes of {kind} instead of Vault's JSON" if content else "an empty body"
 
     def _refusal(self, method: str, path: str, response: Any, envelope: Dict[str, Any], content: bytes) -> VaultError:
         status = response.status_code
         said = envelope.get("errors")
-        errors = [str(one).strip() for one in said] if isinstance(said, list) else []
+        # Some servers repeat what they are told. This comes before texts are cut, as half a secret is not recognised any more.
+        errors = [self._concealed(str(one).strip()) for one in said] if isinstance(said, list) else []
         text = "; ".join(" ".join(one.split()) for one in errors)[:_TEXT_SHOWN]
         if not envelope:
             text = self._describe(response, content)
@@ -223,6 +236,12 @@ class VaultConnection:
         return BadRequest(
             f"{what}. {'Correct what it names.' if errors else 'Check url, mount and namespace.'}", **common
         )
+
+    def _concealed(self, text: str) -> str:
+        secrets = [self.settings.value(name) for name in _SECRET_OPTIONS] + [self._client.token]
+        for secret in filter(None, secrets):
+            text = text.replace(str(secret), "********")
+        return self._conceal(text)
 
     def _follow(self, location: str, path: str) -> None:
         """Turn to the node that a standby names; a token is never carried to another host."""
