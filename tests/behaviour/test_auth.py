@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ansible_collections.certops.vault_extca.plugins.module_utils.vault_auth imp
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.testbed import Devserver, PrivateCa
+from tests.testbed import PrivateCa
 from tests.testbed.tls import ServerCertificate
 from tests.unit.running import run_main
 
@@ -73,15 +73,6 @@ class Scene:
     def service_account_token(self, name: str = "deployer") -> str:
         account = {"namespace": "web", "serviceaccount": {"name": name, "uid": "0f1e2d3c"}}
         return self.signed({"aud": [AUDIENCE], "sub": f"system:serviceaccount:web:{name}", "kubernetes.io": account})
-
-
-@pytest.fixture(scope="session")
-def tls_bench(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bench, PrivateCa]]:
-    """A development Vault that speaks TLS, also under a name that no resolver knows, and asks for certificates."""
-    client_ca = PrivateCa(tmp_path_factory.mktemp("clients"), "client")
-    certificate = bench.ca.issue("localhost", "127.0.0.1", "vault.internal", label="vault")
-    with Devserver(ca=bench.ca, certificate=certificate, client_ca=client_ca) as vault:
-        yield Bench(bench.ca, bench.pebble, bench.challtestsrv, vault), client_ca
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: certops.vault_extca contributors
+"""Vault's environment variables, as its own command line reads them, behind the options of a task."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.testbed import PrivateCa
+from tests.unit.running import run_main
+
+from .harness import Bench
+from .scripted import ScriptedServer
+
+MODULE = "vault_extca_order_info"
+MOUNT = "environment-tests"
+ORDERS = {"LIST /v1/environment-tests/lookup/orders": {"data": {"keys": []}}}
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def mounted(bench: Bench) -> Iterator[Bench]:
+    """The Vault without TLS, with an engine in a namespace and one outside."""
+    bench.api("POST", "sys/namespaces/team")
+    for namespace in ("", "team/"):
+        bench.api("POST", f"sys/mounts/{MOUNT}", {"type": "pki-external-ca"}, namespace=namespace)
+    bench.forget_requests()
+    yield bench
+    for namespace in ("", "team/"):
+        bench.api("DELETE", f"sys/mounts/{MOUNT}", namespace=namespace)
+    bench.api("DELETE", "sys/namespaces/team")
+
+
+@pytest.fixture
+def mounted_tls(tls_bench: tuple[Bench, PrivateCa]) -> Iterator[Bench]:
+    """The Vault with TLS, and an engine."""
+    bench, _client_ca = tls_bench
+    bench.api("POST", f"sys/mounts/{MOUNT}", {"type": "pki-external-ca"})
+    bench.forget_requests()
+    yield bench
+    bench.api("DELETE", f"sys/mounts/{MOUNT}")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """``run(options, VAULT_ADDR=…)`` runs a module that asks one question; with ``fails`` it must fail, and tell why."""
+
+    def run(options: dict[str, Any], *, fails: bool = False, **environment: str) -> dict[str, Any]:
+        with monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            result = run_main(MODULE, {"mount": MOUNT, **options})
+        assert bool(result.get("failed")) is fails, result.get("msg")
+        return result
+
+    return run
+
+
+def test_address_token_and_namespace(mounted: Bench, run: Run) -> None:
+    vault = {"VAULT_ADDR": mounted.vault.url, "VAULT_TOKEN": mounted.vault.token}
+    run({}, **vault)
+    run({}, **vault, VAULT_NAMESPACE="team")
+    run({"namespace": "team/"}, **vault, VAULT_NAMESPACE="elsewhere")
+    assert [one.namespace for one in mounted.requests_made()] == ["", "team", "team/"]
+
+
+def test_an_option_is_worth_more_than_the_environment(mounted: Bench, run: Run) -> None:
+    options = {"url": mounted.vault.url, "token": mounted.vault.token, "timeout": 5, "retries": 0}
+    run(
+        options,
+        VAULT_ADDR="http://nowhere.invalid",
+        VAULT_TOKEN="x",
+        VAULT_CLIENT_TIMEOUT="soon",
+        VAULT_MAX_RETRIES="x",
+    )
+
+
+def test_an_agent_is_asked_before_vault(run: Run) -> None:
+    with ScriptedServer(ORDERS) as agent:
+        run({"auth_method": "none"}, VAULT_AGENT_ADDR=agent.url, VAULT_ADDR="http://nowhere.invalid")
+    assert len(agent.asked) == 1
+
+
+@pytest.mark.parametrize("variable", ["VAULT_PROXY_ADDR", "VAULT_HTTP_PROXY"])
+def test_a_proxy(run: Run, variable: str) -> None:
+    target = "LIST http://vault.invalid:8200/v1/environment-tests/lookup/orders"
+    with ScriptedServer({target: {"data": {"keys": []}}}) as proxy:
+        run({"token": "x"}, VAULT_ADDR="http://vault.invalid:8200", **{variable: proxy.url})
+    assert len(proxy.asked) == 1
+
+
+@pytest.fixture
+def tls(mounted_tls: Bench) -> dict[str, str]:
+    """The variables that lead to the Vault with TLS, but for those that make it trusted."""
+    return {"VAULT_ADDR": mounted_tls.vault.url, "VAULT_TOKEN": mounted_tls.vault.token}
+
+
+def test_a_certificate_of_no_known_authority(run: Run, tls: dict[str, str]) -> None:
+    message = run({}, fails=True, **tls)["msg"]
+    assert "cannot be trusted" in message
+    assert "Set ca_cert" in message
+
+
+def test_authorities_as_file_text_and_directory(run: Run, tls: dict[str, str], bench: Bench, tmp_path: Path) -> None:
+    run({}, **tls, VAULT_CACERT=str(bench.ca.certificate))
+    run({}, **tls, VAULT_CACERT_BYTES=bench.ca.pem)
+    (tmp_path / "ca.pem").write_text(bench.ca.pem)
+    subprocess.run(["openssl", "rehash", str(tmp_path)], check=True)
+    run({}, **tls, VAULT_CAPATH=str(tmp_path))
+    message = run({}, fails=True, **tls, VAULT_CACERT="/nowhere/ca.pem")["msg"]
+    assert "'/nowhere/ca.pem' does not exist" in message
+
+
+def test_what_is_kept_for_the_tls_library_goes_with_the_task(
+    run: Run, tls: dict[str, str], bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    run({}, **tls, VAULT_CACERT_BYTES=bench.ca.pem)
+    run({"order_id": "!"}, fails=True, **tls, VAULT_CACERT_BYTES=bench.ca.pem)
+    run({"auth_method": "jwt", "role_id": "x", "jwt": "x"}, fails=True, **tls, VAULT_CACERT_BYTES=bench.ca.pem)
+    assert list(tmp_path.glob("vault-ca-*")) == []
+
+
+@pytest.mark.parametrize("yes", ["1", "t", "TRUE"])
+def test_validation_turned_off(run: Run, tls: dict[str, str], yes: str) -> None:
+    run({}, **tls, VAULT_SKIP_VERIFY=yes)
+    message = run({"validate_certs": True}, fails=True, **tls, VAULT_SKIP_VERIFY=yes)["msg"]
+    assert "cannot be trusted" in message
+
+
+@pytest.mark.parametrize("no", ["0", "false", "F", ""])
+def test_validation_left_on(run: Run, tls: dict[str, str], no: str) -> None:
+    assert "cannot be trusted" in run({}, fails=True, **tls, VAULT_SKIP_VERIFY=no)["msg"]
+
+
+def test_a_switch_that_says_neither_yes_nor_no_is_refused(run: Run, tls: dict[str, str]) -> None:
+    message = run({}, fails=True, **tls, VAULT_SKIP_VERIFY="perhaps")["msg"]
+    assert message == "VAULT_SKIP_VERIFY is 'perhaps' in the environment of the task; write true or false."
+
+
+def test_the_name_in_the_certificate_may_be_another_than_the_address(
+    run: Run, tls: dict[str, str], bench: Bench
+) -> None:
+    trusted = {**tls, "VAULT_CACERT": str(bench.ca.certificate)}
+    run({}, **trusted, VAULT_TLS_SERVER_NAME="vault.internal")
+    message = run({}, fails=True, **trusted, VAULT_TLS_SERVER_NAME="vault.elsewhere")["msg"]
+    assert "VAULT_TLS_SERVER_NAME" in message
+
+
+def test_a_client_certificate(
+    run: Run, tls_bench: tuple[Bench, PrivateCa], mounted_tls: Bench, bench: Bench, tmp_path: Path
+) -> None:
+    client_ca = tls_bench[1]
+    mounted_tls.api("POST", "sys/auth/machines", {"type": "cert"})
+    mounted_tls.api("POST", "sys/policies/acl/orders", {"policy": 'path "+/lookup/orders" { capabilities = ["list"] }'})
+    role = {"certificate": client_ca.pem, "token_policies": ["orders"]}
+    mounted_tls.api("POST", "auth/machines/certs/hosts", role)
+    client = client_ca.issue("host.example.com", label="host", common_name="host.example.com")
+    login = {"auth_method": "cert", "mount_point": "machines", "url": mounted_tls.vault.url}
+    trust = {"VAULT_CACERT": str(bench.ca.certificate), "VAULT_CLIENT_CERT": str(client.certificate)}
+    run(login, **trust, VAULT_CLIENT_KEY=str(client.key))
+    message = run(login, fails=True, VAULT_CACERT=str(bench.ca.certificate))["msg"]
+    assert message == "auth_method cert needs cert_auth_public_key and cert_auth_private_key."
+    message = run(login, fails=True, **trust, VAULT_CLIENT_KEY="/nowhere/key.pem")["msg"]
+    assert "'/nowhere/key.pem' does not exist" in message
+    encrypted = tmp_path / "encrypted.pem"
+    command = ["openssl", "pkey", "-in", str(client.key), "-aes256", "-passout", "pass:x", "-out", str(encrypted)]
+    subprocess.run(command, check=True)
+    message = run(login, fails=True, **trust, VAULT_CLIENT_KEY=str(encrypted))["msg"]
+    assert "must not be encrypted" in message
+
+
+def test_a_timeout(mounted: Bench, run: Run) -> None:
+    vault = {"VAULT_ADDR": mounted.vault.url, "VAULT_TOKEN": mounted.vault.token}
+    with mounted.faults({"kind": "hang", "path": "lookup/orders", "delay": 10}):
+        message = run({}, fails=True, **vault, VAULT_CLIENT_TIMEOUT="1s")["msg"]
+    assert "did not answer within 1 s" in message
+    message = run({}, fails=True, **vault, VAULT_CLIENT_TIMEOUT="soon")["msg"]
+    assert message.startswith("timeout: 'soon' is not a duration")
+
+
+def test_retries(mounted: Bench, run: Run) -> None:
+    vault = {"VAULT_ADDR": mounted.vault.url, "VAULT_TOKEN": mounted.vault.token}
+    trouble = {"kind": "status", "status": 503, "path": "lookup/orders", "count": 2}
+    with mounted.faults(trouble):
+        assert "503" in run({}, fails=True, **vault)["msg"]
+    with mounted.faults(trouble):
+        assert len(run({}, **vault, VAULT_MAX_RETRIES="2")["warnings"]) == 2
+    with mounted.faults(trouble):
+        assert "warnings" not in run({"retry_action": "ignore"}, **vault, VAULT_MAX_RETRIES="2")
+    assert "neither a number" in run({}, fails=True, **vault, VAULT_MAX_RETRIES="some")["msg"]
+
+
+def test_redirects(mounted: Bench, run: Run) -> None:
+    vault = {"VAULT_ADDR": mounted.vault.url, "VAULT_TOKEN": mounted.vault.token}
+    to_itself = {"kind": "redirect", "location": mounted.vault.url, "path": "lookup/orders", "count": 1}
+    with mounted.faults(to_itself):
+        run({}, **vault)
+    with mounted.faults(to_itself):
+        message = run({}, fails=True, **vault, VAULT_DISABLE_REDIRECTS="true")["msg"]
+    assert "VAULT_DISABLE_REDIRECTS forbids to follow" in message
+    with ScriptedServer() as elsewhere:
+        location = elsewhere.url.replace("127.0.0.1", "localhost")
+        with mounted.faults({"kind": "redirect", "location": location, "path": "lookup/orders", "count": 1}):
+            message = run({}, fails=True, **vault)["msg"]
+    assert "The token was not sent there" in message
+    assert elsewhere.asked == []
