@@ -147,7 +147,7 @@ class VaultApp:
     async def _wait(self, seconds: float | None, *also: Coroutine[Any, Any, None]) -> None:
         """Until the time is over, the server stops, or one of these ends."""
         waits = {asyncio.ensure_future(one) for one in (self._stopping.wait(), *also)}
-        _, pending = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        _done, pending = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for one in pending:
             one.cancel()
 

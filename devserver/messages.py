@@ -31,7 +31,7 @@ class HttpRequest:
         """The client token, of either header."""
         token = self.headers.get("x-vault-token", "")
         if not token:
-            scheme, _, credentials = self.headers.get("authorization", "").partition(" ")
+            scheme, _space, credentials = self.headers.get("authorization", "").partition(" ")
             token = credentials.strip() if scheme.lower() == "bearer" else ""
         return token
 

@@ -146,4 +146,4 @@ class Namespace:
 def new_namespace(path: str) -> Namespace:
     """A namespace with an id of its own."""
     letters = string.ascii_letters + string.digits
-    return Namespace(path, id="".join(secrets.choice(letters) for _ in range(5)), uuid=str(uuid.uuid4()))
+    return Namespace(path, id="".join(secrets.choice(letters) for _letter in range(5)), uuid=str(uuid.uuid4()))

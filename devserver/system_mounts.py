@@ -92,7 +92,7 @@ class _Mounts:
         return mount
 
     def _all(self, request: Request) -> Response:
-        mounts = (mount.entry for _, mount in sorted(self._namespace.mounts.items()))
+        mounts = (mount.entry for _route, mount in sorted(self._namespace.mounts.items()))
         return Response({entry.path: entry.describe() for entry in mounts if entry.is_auth is self._is_auth})
 
     def _read(self, request: Request) -> Response:

@@ -281,4 +281,4 @@ def string_map(value: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def _random(length: int) -> str:
-    return "".join(secrets.choice(_LETTERS) for _ in range(length))
+    return "".join(secrets.choice(_LETTERS) for _letter in range(length))

@@ -86,7 +86,7 @@ class Vault:
         by_id = {namespace.id: namespace for namespace in self.namespaces.values()}
         policies = self._state.view("policy/")
         for key in policies.keys(""):
-            namespace_id, _, name = key.partition("/")
+            namespace_id, _slash, name = key.partition("/")
             stored = policies.get(key) or {}
             by_id[namespace_id].policies[name] = parse_policy(name, stored["text"])
         entries = self._state.view("mount/")

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -68,16 +68,14 @@ class Accounts:
         """Whether an account of this name is there."""
         return self._storage.get(_PREFIX + name) is not None
 
-    @contextmanager
-    def client(self, name: str) -> Iterator[AcmeClient]:
+    def client(self, name: str) -> AbstractContextManager[AcmeClient]:
         """A client that speaks as this account."""
         record = self._storage.get(_PREFIX + name)
         if record is None:
             raise AcmeUnreachable(f"the ACME account {name!r} does not exist any more")
         if "next_key" in record:
             record = self._settle(name, record)
-        with self._clients.borrow(_credentials(record)) as acme:
-            yield acme
+        return self._clients.borrow(_credentials(record))
 
     def close(self) -> None:
         """Drop the connections to ACME servers."""

@@ -138,7 +138,7 @@ class _Network(client.ClientNetwork):
         return super()._check_response(response, content_type)
 
     def post(self, *args: Any, **kwargs: Any) -> requests.Response:
-        for _ in range(_NONCE_ATTEMPTS - 1):
+        for _attempt in range(_NONCE_ATTEMPTS - 1):
             try:
                 return self._post_once(*args, **kwargs)
             except AcmeProblem as problem:

@@ -193,7 +193,7 @@ class DnsProviders:
         return Response(data)
 
     def _all(self) -> list[tuple[str, str]]:
-        return [(kind, name) for kind, _, name in (key.partition("/") for key in self._storage.keys(_PREFIX))]
+        return [(kind, name) for kind, _slash, name in (key.partition("/") for key in self._storage.keys(_PREFIX))]
 
     def _identifiers(self, provider: tuple[str, str]) -> Iterable[str]:
         record = self._storage.get(_PREFIX + "/".join(provider))
@@ -255,5 +255,5 @@ def _key(request: Request) -> str:
 
 
 def _key_info(key: str) -> dict[str, str]:
-    provider_type, _, name = key.partition("/")
+    provider_type, _slash, name = key.partition("/")
     return {"name": name, "type": provider_type}

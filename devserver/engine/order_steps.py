@@ -229,7 +229,7 @@ class Steps:
             listed = "".join(f"\t* {one}\n" for one in problems)
             text = f"failed to get authorization for order {order.id}: {count} occurred:\n{listed}\n"
             return Move(orders.ERROR, {**changes, "last_error": text})
-        if any(True for _ in _open(changed)):
+        if any(True for _authorization in _open(changed)):
             return Wait(self._pause(order), changes)
         return Move(orders.FETCHING, changes)
 

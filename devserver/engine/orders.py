@@ -210,7 +210,7 @@ class Orders:
         with self._indices:
             first = bisect.bisect_left(self._timeline, (since, ""))
             newest = self._timeline[max(first, len(self._timeline) - limit) :]
-        return [self._by_id[order_id] for _, order_id in reversed(newest)]
+        return [self._by_id[order_id] for _creation, order_id in reversed(newest)]
 
     def by_serial(self, serial: str) -> Order | None:
         """The order behind a certificate; the serial number as stored."""
@@ -221,7 +221,7 @@ class Orders:
         """Completed orders of the role's identifier workflow for exactly these identifiers, newest first."""
         with self._indices:
             found = list(self._issued.get((role_name, frozenset(identifiers)), ()))
-        return [self._by_id[order_id] for _, order_id in reversed(found)]
+        return [self._by_id[order_id] for _creation, order_id in reversed(found)]
 
     def _store(self, old: Order | None, new: Order) -> None:
         self._storage.put(_PREFIX + new.id, _to_record(new))

@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-_WAIT = """
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
   wait:
     description:
       - Whether to wait.
     type: bool
     default: true
-"""
-_PATIENCE = """
   wait_timeout:
     description:
       - Seconds to wait at most.
@@ -28,9 +29,20 @@ _PATIENCE = """
     type: float
 """
 
-
-class ModuleDocFragment:
-    DOCUMENTATION = "options:" + _WAIT + _PATIENCE
-
     # For modules that always wait.
-    PATIENCE = "options:" + _PATIENCE
+    PATIENCE = r"""
+options:
+  wait_timeout:
+    description:
+      - Seconds to wait at most.
+      - While it waits, the task survives trouble that passes, such as a connection refused, a sealed Vault, or the statuses
+        412, 429 and 5xx.
+    type: int
+    default: 300
+  poll_interval:
+    description:
+      - Seconds between two looks at the order.
+      - If not set, the pauses adapt. They begin with 0.25 seconds, grow to 2 seconds (10 seconds after the first minute), and
+        are short again whenever the order's state has changed.
+    type: float
+"""

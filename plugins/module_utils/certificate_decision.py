@@ -72,8 +72,7 @@ def decide(paths: Mapping[str, str], found: Mapping[str, Found], wanted: Wanted,
         if problem.but_for_chain is not None:
             return Decision(None, list(paths), problem.text, certificate_facts(leaf), problem.but_for_chain)
         first = first or problem
-    assert first is not None
-    return Decision(None, list(paths), first.text, _facts(leaves[0]))
+    return Decision(None, list(paths), first.text if first else "", _facts(leaves[0]))
 
 
 class _Problem(NamedTuple):

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from typing import List, Mapping, NamedTuple, Optional, Sequence
+from typing import List, Mapping, NamedTuple, Optional, Sequence, cast
 
 from .certificates import BadCertificate, load_private_key, pem_blocks
 
@@ -132,8 +132,7 @@ def assemble(values: Mapping[str, object], private_key: Optional[str]) -> Materi
     from .certificates import as_pem
 
     leaf = pem_blocks(as_pem(str(values["certificate"])), "CERTIFICATE")[0]
-    issuers = values["ca_chain"]
-    assert isinstance(issuers, list)
+    issuers = cast(List[str], values["ca_chain"])
     chain = [block for one in issuers for block in pem_blocks(as_pem(str(one)), "CERTIFICATE")]
     return Material(leaf, chain, as_pem(private_key, "PRIVATE KEY") if private_key else None)
 

@@ -8,7 +8,7 @@ import hashlib
 import signal
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, cast
 
 from .certificate_decision import Decision, Wanted, decide, due_reason, summary
 from .certificate_files import Material, assemble, public_der
@@ -105,8 +105,7 @@ class DesiredCertificate:
             return self._preview(decision)
         challenges = None if decision.good is not None else self._challenges()
         self._destination.check_places()
-        work = self._destination.begin(self._patience, self._clock)
-        assert work is not None
+        work = cast(UnfinishedWork, self._destination.begin(self._patience, self._clock))
         try:
             return self._bring_about(work, challenges)
         finally:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, cast
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -195,8 +195,7 @@ class Destination:
             changing = self.changing(material)
             return Written(bool(changing) or self.settle(), [self.paths[kind] for kind in changing], {})
         self.check_places()
-        work = self.begin(patience, clock)
-        assert work is not None
+        work = cast(UnfinishedWork, self.begin(patience, clock))
         try:
             return self.write(material, name, work)
         finally:

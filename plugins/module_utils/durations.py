@@ -8,6 +8,7 @@ prints Go's spelling (``"1m30s"``). Moments are RFC 3339 texts, with ``Z`` or a 
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple, Optional
@@ -36,7 +37,7 @@ def _seconds(value: Any) -> Optional[float]:
     if isinstance(value, bool):
         return None
     if isinstance(value, (int, float)):
-        return value if value == value else None  # NaN equals nothing, not even itself
+        return None if math.isnan(value) else value
     if not isinstance(value, str):
         return None
     text = value.strip()

@@ -143,9 +143,10 @@ def after_marking(
 ) -> Order:
     """The order once Vault has taken notice of the last mark, so that a repeated run sees that there is nothing to do.
 
-    ``order`` is the one that ``marked`` was marked of; it is returned where identifiers are left that nobody has marked now.
+    ``order`` is the order as it was before, ``marked`` what is marked by now; the order is not read again where it waits for other
+    identifiers.
     """
-    if not marked or not set(unfulfilled(order)) <= set(marked):
+    if not set(unfulfilled(order)) <= set(marked):
         return order
     try:
         waited = wait_for_order(

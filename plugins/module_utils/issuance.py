@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 from datetime import datetime
-from typing import Callable, List, NamedTuple, Optional, Sequence
+from typing import Callable, List, NamedTuple, Optional, Sequence, cast
 
 from . import order_states
 from .certificates import CertificateFacts
@@ -167,8 +167,7 @@ def issue(
         issued = obtain_certificate(external_ca, reference, left(), clock=clock)
     finally:
         withdraw(challenges.responders, work)
-    assert issued.certificate is not None
-    return _checked(FROM_ORDER, reference, issued.certificate, request)
+    return _checked(FROM_ORDER, reference, cast(Certificate, issued.certificate), request)
 
 
 def _recorded_order(
@@ -215,8 +214,7 @@ def answer_challenges(
     except PermissionDenied as error:
         warn(f"The token may not read {error.path}: challenges of the order cannot be seen, and none is fulfilled.")
         return
-    order = waited.value
-    assert order is not None
+    order = cast(Order, waited.value)
     if not waited.settled:
         raise failure(order, reference, waited.elapsed, waited.polls, waited.trouble)
     if order_states.is_terminal(order["order_status"]):

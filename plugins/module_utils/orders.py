@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, TypeVar
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, TypeVar, cast
 
 from . import certificates, order_states
 from .challenge_proofs import DNS_01
@@ -75,8 +75,7 @@ def patiently(look: Callable[[float], Value], patience: Patience, *, clock: Cloc
     """The first answer to ``look(seconds)``; trouble that passes is survived, and raised only at the deadline."""
     waited = wait_until(look, lambda value: True, patience, survives=survives, clock=clock)
     if waited.value is None:
-        assert waited.trouble is not None
-        raise waited.trouble
+        raise cast(Exception, waited.trouble)
     return waited.value
 
 
@@ -118,10 +117,10 @@ def wait_for_challenges(
         until=lambda order: patience is None or order_states.has_challenges(order["order_status"]),
         clock=clock,
     )
-    assert waited.value is not None
-    if not waited.settled or waited.value["order_status"] in order_states.TERMINAL - {order_states.COMPLETED}:
-        raise failure(waited.value, reference, waited.elapsed, waited.polls, waited.trouble)
-    return waited.value
+    order = cast(Order, waited.value)
+    if not waited.settled or order["order_status"] in order_states.TERMINAL - {order_states.COMPLETED}:
+        raise failure(order, reference, waited.elapsed, waited.polls, waited.trouble)
+    return order
 
 
 def with_challenges(
@@ -194,8 +193,7 @@ def obtain_certificate(
             )
     except PermissionDenied as error:
         return _fetch_without_status(external_ca, reference, patience, certificate_format, error, clock)
-    order = waited.value
-    assert order is not None
+    order = cast(Order, waited.value)
     if order["order_status"] != order_states.COMPLETED:
         if patience is None and not order_states.is_terminal(order["order_status"]):
             return Issued(order, None, waited.polls, waited.elapsed)
@@ -234,8 +232,7 @@ def _fetch_without_status(
 
 def verify(issued: Issued) -> certificates.CertificateFacts:
     """Check what Vault returned before anybody uses it. Raises OrderFailed with what does not fit."""
-    certificate, order = issued.certificate, issued.order
-    assert certificate is not None
+    certificate, order = cast(Certificate, issued.certificate), issued.order
     try:
         blocks = certificates.pem_blocks(certificates.as_pem(certificate["certificate"]), "CERTIFICATE")
         if not blocks:

@@ -10,14 +10,21 @@ from __future__ import annotations
 
 import random
 import time
-from typing import Any, Callable, Generic, NamedTuple, Optional, Protocol, TypeVar
+from typing import Any, Callable, Dict, Generic, List, NamedTuple, Optional, Protocol, Sequence, Set, TypeVar
 
 FIRST_PAUSE = 0.25
 GROWTH = 1.5
 LONGEST_PAUSE = 2.0
 LONGEST_PAUSE_LATER = 10.0
 LATER = 60.0
+# Each pause is shorter than its rule by a random share of itself, up to these. What was started together must not ask
+# together for ever, and every share costs requests; so the first of the longest pauses alone is spread over nearly its whole
+# length, and those after it hardly at all. What that comes to is measured in docs/performance.md.
 JITTER = 0.15
+JITTER_ONCE = 0.85
+JITTER_AT_LONGEST = 0.01
+# A Retry-After is lengthened by up to this share of itself: a server turns many away in one instant.
+SPREAD = 0.5
 # Less than this before the deadline is the deadline: clocks and sums of pauses are not exact.
 INSTANT = 0.001
 
@@ -55,19 +62,36 @@ class Schedule:
         self._interval = interval
         self._rng = rng
         self._next = FIRST_PAUSE
+        self._spread: Set[float] = set()  # the longest pauses that have been spread
 
-    def restart(self) -> None:
-        """Something has changed: look again soon."""
+    def restart(self, *, together: bool = False) -> None:
+        """Something has changed: look again soon. ``together``: for everybody who waits, and at the same time."""
         self._next = FIRST_PAUSE
+        if together:
+            self._spread.clear()
 
-    def pause(self, elapsed: float) -> float:
-        """Seconds until the next look, ``elapsed`` seconds after the first one."""
+    def pause(self, elapsed: float, retry_after: float = 0.0) -> float:
+        """Seconds until the next look, ``elapsed`` seconds after the first one.
+
+        What a server asks for, ``retry_after`` in seconds, comes on top, so that those it turned away do not come back as one.
+        """
+        return (
+            retry_after * (1 + SPREAD * self._rng()) + self._own_pause(elapsed)
+            if retry_after
+            else self._own_pause(elapsed)
+        )
+
+    def _own_pause(self, elapsed: float) -> float:
         if self._interval is not None:
             return self._interval
-        pause = min(self._next, LONGEST_PAUSE if elapsed < LATER else LONGEST_PAUSE_LATER)
+        longest = LONGEST_PAUSE if elapsed < LATER else LONGEST_PAUSE_LATER
+        pause = min(self._next, longest)
         self._next = pause * GROWTH
-        # Hosts that were started together must not ask together for ever.
-        return pause * (1 - JITTER * self._rng())
+        jitter = JITTER
+        if pause == longest:
+            jitter = JITTER_AT_LONGEST if longest in self._spread else JITTER_ONCE
+            self._spread.add(longest)
+        return pause * (1 - jitter * self._rng())
 
 
 class Waited(Generic[Value]):
@@ -79,6 +103,69 @@ class Waited(Generic[Value]):
         self.polls = 0
         self.elapsed = 0.0
         self.trouble: Optional[Exception] = None  # of the last look, if that failed
+
+
+class Waiting(Generic[Value]):
+    """Waiting for one thing, a look at a time, so that one thread can wait for many. See :func:`wait_until`."""
+
+    def __init__(
+        self,
+        look: Callable[[float], Value],
+        settled: Callable[[Value], bool],
+        patience: Patience,
+        *,
+        survives: Callable[[Exception, float], bool],
+        stage: Callable[[Value], Any] = lambda value: value,
+        progress: Callable[[Value, float], None] = lambda value, elapsed: None,
+        clock: Clock = SystemClock(),
+        rng: Callable[[], float] = random.random,
+    ) -> None:
+        self.waited: Waited[Value] = Waited()
+        self._look = look
+        self._settled = settled
+        self._timeout = patience.timeout
+        self._survives = survives
+        self._stage = stage
+        self._progress = progress
+        self._clock = clock
+        self._schedule = Schedule(patience.interval, rng)
+        self._start = clock.monotonic()
+
+    def step(self) -> Optional[float]:
+        """Look once. Seconds until the next look is due, or None when waiting is over. Raises what does not pass."""
+        waited = self.waited
+        waited.elapsed = self._clock.monotonic() - self._start
+        waited.polls += 1
+        retry_after = 0.0
+        try:
+            value = self._look(max(self._timeout - waited.elapsed, 1.0))
+        except Exception as error:
+            waited.elapsed = self._clock.monotonic() - self._start
+            if not self._survives(error, waited.elapsed):
+                raise
+            waited.trouble = error
+            retry_after = getattr(error, "retry_after", None) or 0.0
+        else:
+            waited.elapsed = self._clock.monotonic() - self._start
+            self._note(value)
+            if waited.settled:
+                return None
+        left = self._timeout - waited.elapsed
+        if left < INSTANT:
+            return None
+        return min(self._schedule.pause(waited.elapsed, retry_after), left)
+
+    def _note(self, value: Value) -> None:
+        waited = self.waited
+        if waited.trouble is not None:
+            # A server that asked for fewer requests is not thanked with more.
+            if not getattr(waited.trouble, "retry_after", None):
+                self._schedule.restart(together=True)
+        elif waited.value is not None and self._stage(waited.value) != self._stage(value):
+            self._schedule.restart()
+        waited.value, waited.trouble = value, None
+        self._progress(value, waited.elapsed)
+        waited.settled = self._settled(value)
 
 
 def wait_until(
@@ -98,32 +185,50 @@ def wait_until(
     that passes; its ``retry_after`` (seconds), if it has one, is respected. Whenever ``stage(value)`` differs from the look
     before, the pauses are short again. ``progress(value, elapsed)`` is told of every look.
     """
-    waited: Waited[Value] = Waited()
-    schedule = Schedule(patience.interval, rng)
-    start = clock.monotonic()
-    while True:
-        at_least = 0.0
-        waited.polls += 1
-        try:
-            value = look(max(patience.timeout - waited.elapsed, 1.0))
-        except Exception as error:
-            waited.elapsed = clock.monotonic() - start
-            if not survives(error, waited.elapsed):
-                raise
-            waited.trouble = error
-            at_least = getattr(error, "retry_after", None) or 0.0
-        else:
-            waited.elapsed = clock.monotonic() - start
-            if waited.trouble is not None or (waited.value is not None and stage(waited.value) != stage(value)):
-                schedule.restart()
-            waited.value, waited.trouble = value, None
-            progress(value, waited.elapsed)
-            if settled(value):
-                waited.settled = True
-                return waited
-        left = patience.timeout - waited.elapsed
-        if left < INSTANT:
-            return waited
-        # What a server asks for comes on top of the pause, so that those it turned away do not come back as one.
-        clock.sleep(min(at_least + schedule.pause(waited.elapsed), left))
-        waited.elapsed = clock.monotonic() - start
+    waiting = Waiting(look, settled, patience, survives=survives, stage=stage, progress=progress, clock=clock, rng=rng)
+    pause = waiting.step()
+    while pause is not None:
+        clock.sleep(pause)
+        pause = waiting.step()
+    return waiting.waited
+
+
+class _Due(NamedTuple):
+    """When somebody who waits is to look again, on the clock; ``number`` keeps the order of those due at once."""
+
+    moment: float
+    number: int
+
+
+def wait_for_all(
+    waiting: Sequence[Waiting[Any]], at_once: int, *, clock: Clock = SystemClock()
+) -> List[Optional[Exception]]:
+    """Step all of these until each is over, ``at_once`` looks at the same time at most.
+
+    Returns what each raised, None where waiting just ended.
+    """
+    from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+    from heapq import heappop, heappush
+
+    outcome: List[Optional[Exception]] = [None] * len(waiting)
+    timetable = [_Due(clock.monotonic(), number) for number in range(len(waiting))]
+    looking: Dict[Future[Optional[float]], int] = {}
+    with ThreadPoolExecutor(at_once) as pool:
+        while timetable or looking:
+            while timetable and len(looking) < at_once and timetable[0].moment <= clock.monotonic():
+                number = heappop(timetable).number
+                looking[pool.submit(waiting[number].step)] = number
+            until_next = max(timetable[0].moment - clock.monotonic(), 0.0) if timetable else None
+            if not looking:
+                clock.sleep(until_next or 0.0)
+                continue
+            for done in wait(looking, None if len(looking) == at_once else until_next, FIRST_COMPLETED).done:
+                number = looking.pop(done)
+                error = done.exception()
+                if error is not None and not isinstance(error, Exception):
+                    raise error
+                outcome[number] = error
+                pause = None if error else done.result()
+                if pause is not None:
+                    heappush(timetable, _Due(clock.monotonic() + pause, number))
+    return outcome

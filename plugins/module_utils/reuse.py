@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timezone
-from typing import Callable, List, NamedTuple, Optional, Sequence, Set
+from typing import Callable, List, NamedTuple, Optional, Sequence, Set, cast
 
 from . import order_states
 from .certificates import BadCertificate, csr_fingerprint
@@ -149,13 +149,13 @@ def find_order(
 def _cached_order(
     external_ca: ExternalCA, role_name: str, identifiers: Sequence[str], cached: Found, clock: Clock
 ) -> Optional[Order]:
-    assert cached.issued is not None
-    reference = OrderReference(role_name, cached.issued["order_id"])
+    issued = cast(IssuedCertificate, cached.issued)
+    reference = OrderReference(role_name, issued["order_id"])
     try:
         return _read(external_ca, reference, clock)
     except PermissionDenied:
         # A token may be permitted to fetch certificates and not to read statuses.
-        return unread_order(reference, cached.issued["order_status"], identifiers, cached.serial_number)
+        return unread_order(reference, issued["order_status"], identifiers, cached.serial_number)
 
 
 def _read(external_ca: ExternalCA, reference: OrderReference, clock: Clock) -> Optional[Order]:

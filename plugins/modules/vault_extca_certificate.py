@@ -24,6 +24,7 @@ extends_documentation_fragment:
   - certops.vault_extca.connection
   - certops.vault_extca.auth
   - certops.vault_extca.mount
+  - certops.vault_extca.rights.certificate
   - certops.vault_extca.destination
   - certops.vault_extca.waiting.patience
   - certops.vault_extca.attributes
@@ -131,9 +132,6 @@ notes:
   - RV(private_key) is a secret. Use C(no_log=true) on the task where it is returned.
   - In O(destination), the name of the first file that holds the key (or else of the first file) decides where unfinished work is recorded.
     Do not change it while a run is unfinished.
-  - The token needs C(read) on C(<mount>/role/<role_name>/cached), C(<mount>/lookup/cert/+), and C(status), C(challenge) and
-    C(fetch-cert) of C(<mount>/role/<role_name>/order/+), C(list) on C(<mount>/lookup/orders/recent), and C(update) on
-    C(<mount>/role/<role_name>/new-order) and on C(<mount>/role/<role_name>/order/+/fulfilled-challenge). A warning names what it may not read and goes without.
 seealso:
   - module: certops.vault_extca.vault_extca_order
   - module: certops.vault_extca.vault_extca_order_certificate
@@ -203,7 +201,7 @@ order_id:
   type: str
   sample: 7d2f1f0e-3a7c-4b8e-9d55-0d4a6c1b2e3f
 id:
-  description: Mount, role and order in one, for the option O(id) of the modules that take an order.
+  description: Mount, role and order in one, for the option C(id) of the modules that take an order.
   returned: when the order is known
   type: str
   sample: pki-external-ca/role/web/order/7d2f1f0e-3a7c-4b8e-9d55-0d4a6c1b2e3f/certificate

@@ -18,6 +18,7 @@ extends_documentation_fragment:
   - certops.vault_extca.connection
   - certops.vault_extca.auth
   - certops.vault_extca.mount
+  - certops.vault_extca.rights.order_challenge_fulfilled
   - certops.vault_extca.order_reference
   - certops.vault_extca.waiting
   - certops.vault_extca.attributes
@@ -48,7 +49,6 @@ options:
 notes:
   - While an order waits for the challenge of another identifier, Vault may not tell which ones are marked. Marking one again is then
     reported as a change until the last one is marked. One task for all identifiers of a type avoids that.
-  - The token needs C(read) on the order's C(status) and C(update) on its C(fulfilled-challenge).
 seealso:
   - module: certops.vault_extca.vault_extca_order_challenge_info
   - module: certops.vault_extca.vault_extca_order_certificate
@@ -173,10 +173,10 @@ def main() -> None:
         order = wait_for_challenges(external_ca, reference, module.patience() if module.params["wait"] else None)
         selection = select(order, module.params["identifiers"], challenge_type)
         warn_of(selection, challenge_type, module.warn)
-        fulfilled = unmarked(order, selection.chosen)
-        if fulfilled and not module.check_mode:
-            fulfilled = mark(external_ca, reference, fulfilled, challenge_type, module.warn)
-            order = after_marking(external_ca, reference, order, fulfilled)
+        fulfilled = outstanding = unmarked(order, selection.chosen)
+        if outstanding and not module.check_mode:
+            fulfilled = mark(external_ca, reference, outstanding, challenge_type, module.warn)
+            order = after_marking(external_ca, reference, order, outstanding)
         diff = {"diff": {"before": {"fulfilled": []}, "after": {"fulfilled": fulfilled}}} if module._diff else {}
         module.exit_json(
             changed=bool(fulfilled),

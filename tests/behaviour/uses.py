@@ -111,18 +111,18 @@ def _issued(place: Place, name: str) -> Options:
 
 
 @_use("mount", "enable")
-def _(place: Place) -> Options:
+def mount_enable(place: Place) -> Options:
     place.engine.bench.api("DELETE", f"sys/mounts/{place.engine.mount}")
     return {"description": "Certificates", "max_lease_ttl": "720h"}
 
 
 @_use("mount", "tune")
-def _(place: Place) -> Options:
+def mount_tune(place: Place) -> Options:
     return {"description": "Other certificates", "default_lease_ttl": "1h"}
 
 
 @_use("mount", "disable")
-def _(place: Place) -> Options:
+def mount_disable(place: Place) -> Options:
     return {"state": "absent"}
 
 
@@ -130,46 +130,46 @@ def _(place: Place) -> Options:
 
 
 @_use("acme_account", "create")
-def _(place: Place) -> Options:
+def acme_account_create(place: Place) -> Options:
     return {"name": "second", **place.engine.bench.account_fields(key_type="ec-384")}
 
 
 @_use("acme_account", "update")
-def _(place: Place) -> Options:
+def acme_account_update(place: Place) -> Options:
     other = (place.directory / "other.pem").read_text()
     return {"name": "main", **place.engine.bench.account_fields(trusted_ca=place.engine.bench.ca.pem + other)}
 
 
 @_use("acme_account", "import")
-def _(place: Place) -> Options:
+def acme_account_import(place: Place) -> Options:
     fields = place.engine.bench.account_fields()
     del fields["email_contacts"]
     return {"name": "imported", "account_key": registered_key(place.engine.bench), **fields}
 
 
 @_use("acme_account", "delete")
-def _(place: Place) -> Options:
+def acme_account_delete(place: Place) -> Options:
     place.engine.api("POST", "config/acme-account/gone", place.engine.bench.account_fields())
     return {"name": "gone", "state": "absent"}
 
 
 @_use("acme_account_info", "one")
-def _(place: Place) -> Options:
+def acme_account_info_one(place: Place) -> Options:
     return {"name": "main"}
 
 
 @_use("acme_account_info", "all")
-def _(place: Place) -> Options:
+def acme_account_info_all(place: Place) -> Options:
     return {}
 
 
 @_use("acme_account_rotate_key", "another type")
-def _(place: Place) -> Options:
+def acme_account_rotate_key_another_type(place: Place) -> Options:
     return {"name": "main", "key_type": "ec-384"}
 
 
 @_use("acme_account_rotate_key", "young enough")
-def _(place: Place) -> Options:
+def acme_account_rotate_key_young_enough(place: Place) -> Options:
     return {"name": "main", "older_than": "90d"}
 
 
@@ -177,28 +177,28 @@ def _(place: Place) -> Options:
 
 
 @_use("role", "create")
-def _(place: Place) -> Options:
+def role_create(place: Place) -> Options:
     return {"name": "mail", "acme_account_name": "main", "allowed_domains": ["mail.example.com"]}
 
 
 @_use("role", "update")
-def _(place: Place) -> Options:
+def role_update(place: Place) -> Options:
     return {"name": "web", "acme_account_name": "main", "allowed_challenge_types": ["http-01"]}
 
 
 @_use("role", "delete")
-def _(place: Place) -> Options:
+def role_delete(place: Place) -> Options:
     place.engine.write_role("gone")
     return {"name": "gone", "state": "absent"}
 
 
 @_use("role_info", "one")
-def _(place: Place) -> Options:
+def role_info_one(place: Place) -> Options:
     return {"name": "web"}
 
 
 @_use("role_info", "all")
-def _(place: Place) -> Options:
+def role_info_all(place: Place) -> Options:
     return {}
 
 
@@ -206,18 +206,18 @@ def _(place: Place) -> Options:
 
 
 @_use("dns_provider", "create")
-def _(place: Place) -> Options:
+def dns_provider_create(place: Place) -> Options:
     return {"name": "internal", "type": "rfc2136", "ttl": "2m", **provider_fields(place), "tsig_algorithm": None}
 
 
 @_use("dns_provider", "update")
-def _(place: Place) -> Options:
+def dns_provider_update(place: Place) -> Options:
     place.engine.api("POST", "config/dns/rfc2136/internal", provider_fields(place))
     return {"name": "internal", "type": "rfc2136", "ttl": "90s"}
 
 
 @_use("dns_provider", "delete")
-def _(place: Place) -> Options:
+def dns_provider_delete(place: Place) -> Options:
     place.engine.api("POST", "config/dns/rfc2136/gone", provider_fields(place))
     return {"name": "gone", "type": "rfc2136", "state": "absent"}
 
@@ -228,31 +228,31 @@ def _two_providers(place: Place) -> None:
 
 
 @_use("dns_provider_info", "one")
-def _(place: Place) -> Options:
+def dns_provider_info_one(place: Place) -> Options:
     _two_providers(place)
     return {"name": "internal", "type": "rfc2136"}
 
 
 @_use("dns_provider_info", "of a type")
-def _(place: Place) -> Options:
+def dns_provider_info_of_a_type(place: Place) -> Options:
     _two_providers(place)
     return {"type": "aws-route53"}
 
 
 @_use("dns_provider_info", "all")
-def _(place: Place) -> Options:
+def dns_provider_info_all(place: Place) -> Options:
     _two_providers(place)
     return {}
 
 
 @_use("dns_provider_test", "try")
-def _(place: Place) -> Options:
+def dns_provider_test_try(place: Place) -> Options:
     place.engine.api("POST", "config/dns/rfc2136/internal", provider_fields(place))
     return {"name": "internal", "type": "rfc2136", "identifier": f"try.{place.bind.dynamic_zones[0]}"}
 
 
 @_use("dns_provider_test", "check mode", check=True)
-def _(place: Place) -> Options:
+def dns_provider_test_check_mode(place: Place) -> Options:
     place.engine.api("POST", "config/dns/rfc2136/internal", provider_fields(place))
     return {"name": "internal", "type": "rfc2136", "identifier": f"try.{place.bind.dynamic_zones[0]}"}
 
@@ -261,74 +261,74 @@ def _(place: Place) -> Options:
 
 
 @_use("order", "new")
-def _(place: Place) -> Options:
+def order_new(place: Place) -> Options:
     return {"role_name": "web", "identifiers": ["new.example.com"]}
 
 
 @_use("order", "of a valid certificate")
-def _(place: Place) -> Options:
+def order_of_a_valid_certificate(place: Place) -> Options:
     _issued(place, "valid.example.com")
     return {"role_name": "web", "identifiers": ["valid.example.com"]}
 
 
 @_use("order", "of a CSR")
-def _(place: Place) -> Options:
+def order_of_a_csr(place: Place) -> Options:
     csr = new_csr("csr.example.com")
     place.engine.issue(csr=csr)
     return {"role_name": "web", "csr": csr}
 
 
 @_use("order_info", "one of a role")
-def _(place: Place) -> Options:
+def order_info_one_of_a_role(place: Place) -> Options:
     return _pending(place, "one.example.com")
 
 
 @_use("order_info", "one by its id")
-def _(place: Place) -> Options:
+def order_info_one_by_its_id(place: Place) -> Options:
     return {"order_id": _pending(place, "by-id.example.com")["order_id"]}
 
 
 @_use("order_info", "one that is not there")
-def _(place: Place) -> Options:
+def order_info_one_that_is_not_there(place: Place) -> Options:
     return {"role_name": "web", "order_id": "00000000-0000-4000-8000-000000000000"}
 
 
 @_use("order_info", "active")
-def _(place: Place) -> Options:
+def order_info_active(place: Place) -> Options:
     place.engine.write_role("active")
     place.engine.order("active.example.com", role="active")
     return {"role_name": "active"}
 
 
 @_use("order_info", "recent")
-def _(place: Place) -> Options:
+def order_info_recent(place: Place) -> Options:
     place.engine.write_role("recent")
     place.engine.issue("recent.example.com", role="recent")
     return {"within": "1h", "role_name": "recent", "expand": True}
 
 
 @_use("order_info", "all")
-def _(place: Place) -> Options:
+def order_info_all(place: Place) -> Options:
     return {}
 
 
 @_use("order_challenge_info", "http-01")
-def _(place: Place) -> Options:
+def order_challenge_info_http_01(place: Place) -> Options:
     return {**_pending(place, "http.example.com"), "challenge_type": "http-01"}
 
 
 @_use("order_challenge_info", "dns-01")
-def _(place: Place) -> Options:
+def order_challenge_info_dns_01(place: Place) -> Options:
     return {**_pending(place, "*.dns.example.com"), "challenge_type": "dns-01"}
 
 
 @_use("order_challenge_info", "tls-alpn-01")
-def _(place: Place) -> Options:
+def order_challenge_info_tls_alpn_01(place: Place) -> Options:
     return {**_pending(place, "tls.example.com"), "challenge_type": "tls-alpn-01"}
 
 
 @_use("order_challenge_fulfilled", "http-01")
-def _(place: Place) -> Options:
+def order_challenge_fulfilled_http_01(place: Place) -> Options:
     options = _pending(place, "fulfilled.example.com")
     place.engine.publish(options["order_id"], "fulfilled.example.com")
     return {**options, "challenge_type": "http-01"}
@@ -336,29 +336,29 @@ def _(place: Place) -> Options:
 
 # Until the last one is marked, Vault does not tell which ones are: a repetition may tell it again.
 @_use("order_challenge_fulfilled", "one of two", repeats=False)
-def _(place: Place) -> Options:
+def order_challenge_fulfilled_one_of_two(place: Place) -> Options:
     order_id = place.engine.order("half.example.com", "other-half.example.com")
     place.engine.wait(order_id, "awaiting-challenge-fulfillment")
     return {"role_name": "web", "order_id": order_id, "challenge_type": "http-01", "identifiers": ["half.example.com"]}
 
 
 @_use("order_challenge_fulfilled", "of a completed order")
-def _(place: Place) -> Options:
+def order_challenge_fulfilled_of_a_completed_order(place: Place) -> Options:
     return {**_issued(place, "past.example.com"), "challenge_type": "http-01"}
 
 
 @_use("order_certificate", "completed")
-def _(place: Place) -> Options:
+def order_certificate_completed(place: Place) -> Options:
     return _issued(place, "completed.example.com")
 
 
 @_use("order_certificate", "of a CSR")
-def _(place: Place) -> Options:
+def order_certificate_of_a_csr(place: Place) -> Options:
     return {"role_name": "web", "order_id": place.engine.issue(csr=new_csr("own-key.example.com"))}
 
 
 @_use("order_certificate", "not yet")
-def _(place: Place) -> Options:
+def order_certificate_not_yet(place: Place) -> Options:
     return {**_pending(place, "not-yet.example.com"), "wait": False}
 
 
@@ -366,23 +366,23 @@ def _(place: Place) -> Options:
 
 
 @_use("certificate_info", "cached")
-def _(place: Place) -> Options:
+def certificate_info_cached(place: Place) -> Options:
     _issued(place, "cached.example.com")
     return {"role_name": "web", "identifiers": ["cached.example.com"], "include_private_key": True}
 
 
 @_use("certificate_info", "nothing cached")
-def _(place: Place) -> Options:
+def certificate_info_nothing_cached(place: Place) -> Options:
     return {"role_name": "web", "identifiers": ["nothing.example.com"]}
 
 
 @_use("certificate_info", "by serial number")
-def _(place: Place) -> Options:
+def certificate_info_by_serial_number(place: Place) -> Options:
     return {"serial_number": place.engine.fetch(_issued(place, "serial.example.com")["order_id"])["serial_number"]}
 
 
 @_use("certificate_info", "revoked")
-def _(place: Place) -> Options:
+def certificate_info_revoked(place: Place) -> Options:
     order = _issued(place, "revoked.example.com")
     serial_number = place.engine.fetch(order["order_id"])["serial_number"]
     place.engine.revoke(order["order_id"])
@@ -390,12 +390,12 @@ def _(place: Place) -> Options:
 
 
 @_use("certificate_revoke", "by order")
-def _(place: Place) -> Options:
+def certificate_revoke_by_order(place: Place) -> Options:
     return {**_issued(place, "revoke.example.com"), "reason": "key-compromise"}
 
 
 @_use("certificate_revoke", "by serial number")
-def _(place: Place) -> Options:
+def certificate_revoke_by_serial_number(place: Place) -> Options:
     return {"serial_number": place.engine.fetch(_issued(place, "revoke-it.example.com")["order_id"])["serial_number"]}
 
 
@@ -418,14 +418,14 @@ def _role_of_host(place: Place) -> None:
 
 
 @_use("certificate", "new")
-def _(place: Place) -> Options:
+def certificate_new(place: Place) -> Options:
     _role_of_host(place)
     names = ["host.example.com"]
     return {**_listening(place), "identifiers": names, "destination": _destination(place, "new")}
 
 
 @_use("certificate", "of a key of its own")
-def _(place: Place) -> Options:
+def certificate_of_a_key_of_its_own(place: Place) -> Options:
     _role_of_host(place)
     destination = _destination(place, "local")
     return {
@@ -437,7 +437,7 @@ def _(place: Place) -> Options:
 
 
 @_use("certificate", "cached")
-def _(place: Place) -> Options:
+def certificate_cached(place: Place) -> Options:
     _role_of_host(place)
     options = {**_listening(place), "identifiers": ["shared.example.com"]}
     place.engine.run("certificate", {**options, "destination": _destination(place, "first")})

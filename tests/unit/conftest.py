@@ -18,9 +18,13 @@ from .support import FakeVault, ManualClock
 def vault(monkeypatch: pytest.MonkeyPatch) -> FakeVault:
     """A Vault that answers as the test scripts it; hvac and requests above it are the real ones."""
     fake = FakeVault()
-    monkeypatch.setattr(
-        requests.adapters.HTTPAdapter, "send", lambda adapter, request, **kwargs: fake.send(adapter, request, **kwargs)
-    )
+
+    def send(
+        adapter: requests.adapters.HTTPAdapter, request: requests.PreparedRequest, **how: Any
+    ) -> requests.Response:
+        return fake.send(adapter, request, **how)
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
     for name in (
         "VAULT_ADDR",
         "VAULT_TOKEN",

@@ -99,7 +99,7 @@ def test_a_secret_id_has_uses_and_a_lifetime(server: RunningServer) -> None:
     role_id, api = approle(server, secret_id_num_uses=2, secret_id_ttl="10m")
     secret = api.generate_secret_id("app")["data"]
     assert (secret["secret_id_num_uses"], secret["secret_id_ttl"]) == (2, 600)
-    for _ in range(2):
+    for _login in range(2):
         assert api.login(role_id, secret["secret_id"], use_token=False)
     with pytest.raises(REFUSED, match="invalid role or secret ID"):
         api.login(role_id, secret["secret_id"])
@@ -117,7 +117,7 @@ def test_a_secret_id_travels_wrapped(server: RunningServer) -> None:
 
 
 def test_custom_ids_and_roles_without_a_secret(server: RunningServer) -> None:
-    _, api = approle(server, bind_secret_id=True)
+    _role, api = approle(server, bind_secret_id=True)
     api.update_role_id("app", "the-role")
     api.create_custom_secret_id("app", "the-secret")
     assert api.login("the-role", "the-secret", use_token=False)

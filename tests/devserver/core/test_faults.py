@@ -40,13 +40,13 @@ def test_a_count_a_path_and_a_method(server: RunningServer) -> None:
     fault(server, kind="status", path="^sys/mounts$", method="GET", status=502, count=2)
     assert status(server, "sys/auth") == 200
     assert status(server, "sys/mounts", "LIST") != 502
-    assert [status(server) for _ in range(3)] == [502, 502, 200]
+    assert [status(server) for _request in range(3)] == [502, 502, 200]
     assert server.dev("GET", "faults").json()["faults"] == []
 
 
 def test_a_time_and_a_beginning(server: RunningServer) -> None:
     fault(server, kind="status", status=500, seconds=60, skip=1)
-    assert [status(server) for _ in range(3)] == [200, 500, 500]
+    assert [status(server) for _request in range(3)] == [200, 500, 500]
     server.dev("POST", "clock", {"advance": 61})
     assert status(server) == 200
 
@@ -138,7 +138,7 @@ def test_the_token_is_revoked_in_the_middle(server: RunningServer) -> None:
     token = server.policy_token('path "kv/*" { capabilities = ["read", "list"] }')
     server.request("PUT", "kv/data/x", json={})
     fault(server, kind="revoke-token", path="^kv/", skip=1, count=1)
-    seen = [server.request("GET", "kv/data/x", token=token).status_code for _ in range(3)]
+    seen = [server.request("GET", "kv/data/x", token=token).status_code for _request in range(3)]
     assert seen == [200, 403, 403]
 
 

@@ -36,7 +36,7 @@ def test_hcl_and_json_say_the_same() -> None:
     hcl = '# a comment\npath "a/*" {\n  capabilities = ["read", "list"] // more\n}\npath "b" { policy = "write" }\n'
     as_json = json.dumps({"path": {"a/*": {"capabilities": ["read", "list"]}, "b": {"policy": "write"}}})
     assert parse_policy("x", hcl).rules == parse_policy("x", as_json).rules
-    assert [path for path, _ in parse_policy("x", hcl).rules] == ["a/*", "b"]
+    assert [path for path, _rule in parse_policy("x", hcl).rules] == ["a/*", "b"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def test_a_read_costs_less_than_a_millisecond_of_cpu(server: RunningServer) -> N
     connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
 
     def read(times: int) -> None:
-        for _ in range(times):
+        for _round in range(times):
             connection.request("GET", "/v1/kv/data/quick", headers={"X-Vault-Token": token})
             response = connection.getresponse()
             assert response.status == 200
@@ -29,7 +29,7 @@ def test_a_read_costs_less_than_a_millisecond_of_cpu(server: RunningServer) -> N
     read(100)
     # CPU and not wall-clock time, since the machine may be busy; the client runs in this thread and is taken off.
     best = LIMIT * 10
-    for _ in range(3):
+    for _round in range(3):
         process, own = time.process_time(), time.thread_time()
         read(REQUESTS)
         best = min(best, (time.process_time() - process - time.thread_time() + own) / REQUESTS)

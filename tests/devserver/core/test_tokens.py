@@ -77,7 +77,7 @@ def test_explicit_max_ttl_and_period(make_server: Callable[..., RunningServer]) 
 
 def test_uses_run_out(server: RunningServer) -> None:
     token = create(server, num_uses=3)
-    for _ in range(2):
+    for _use in range(2):
         assert server.client(token=token).auth.token.lookup_self()
     last = server.client(token=token).auth.token.lookup_self()["data"]
     assert last["num_uses"] == 0

@@ -82,7 +82,7 @@ def test_another_order_is_as_quick_as_the_first(crowded: Server) -> None:
 
 
 def test_orders_side_by_side(server: Server) -> None:
-    names = {server.order(name): name for name in (fresh() for _ in range(30))}
+    names = {server.order(name): name for name in (fresh() for _order in range(30))}
     for order_id, name in names.items():
         server.wait(order_id, "awaiting-challenge-fulfillment")
         server.fulfil(order_id, name)

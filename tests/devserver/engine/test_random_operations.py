@@ -121,7 +121,7 @@ class Operations(RuleBasedStateMachine):
     @rule(choice=CHOICE, honest=st.booleans())
     def fulfil(self, choice: int, honest: bool) -> None:
         order_id = self.pick(choice)
-        role, _ = self.orders[order_id]
+        role, _status = self.orders[order_id]
         if role not in self.roles or self.state(order_id) != "awaiting-challenge-fulfillment":
             return
         (identifier,) = self.server.status(order_id, role)["identifiers"]
@@ -135,7 +135,7 @@ class Operations(RuleBasedStateMachine):
     @rule(choice=CHOICE)
     def wait_for_challenges(self, choice: int) -> None:
         order_id = self.pick(choice)
-        role, _ = self.orders[order_id]
+        role, _status = self.orders[order_id]
         if role in self.roles:
             self.server.wait(order_id, "awaiting-challenge-fulfillment", *TERMINAL, role=role)
 
@@ -143,7 +143,7 @@ class Operations(RuleBasedStateMachine):
     @rule(choice=CHOICE)
     def revoke(self, choice: int) -> None:
         order_id = self.pick(choice)
-        role, _ = self.orders[order_id]
+        role, _status = self.orders[order_id]
         before = self.state(order_id)
         answer = self.server.request("POST", f"role/{role}/order/{order_id}/revoke", reason="superseded")
         assert answer.status_code == (204 if role in self.roles and before == "completed" else 400)
@@ -161,7 +161,7 @@ class Operations(RuleBasedStateMachine):
     @rule()
     def a_day_passes(self) -> None:
         self.server.vault.clock.advance(25 * 3600)
-        for order_id, (role, _) in self.orders.items():
+        for order_id, (role, _status) in self.orders.items():
             if role in self.roles:
                 self.server.wait(order_id, *TERMINAL, role=role)
 
