@@ -130,3 +130,174 @@ options:
       - Falls back to E(VAULT_CLIENT_KEY).
     type: path
 """
+
+    # For plugins: where options come from that are not given, as in community.hashi_vault.
+    PLUGINS = r"""
+options:
+  auth_method:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_AUTH_METHOD
+    ini:
+      - section: hashi_vault_collection
+        key: auth_method
+    vars:
+      - name: ansible_hashi_vault_auth_method
+  mount_point:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_MOUNT_POINT
+    ini:
+      - section: hashi_vault_collection
+        key: mount_point
+    vars:
+      - name: ansible_hashi_vault_mount_point
+  token:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_TOKEN
+    vars:
+      - name: ansible_hashi_vault_token
+  token_path:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_TOKEN_PATH
+    ini:
+      - section: hashi_vault_collection
+        key: token_path
+    vars:
+      - name: ansible_hashi_vault_token_path
+  token_file:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_TOKEN_FILE
+    ini:
+      - section: hashi_vault_collection
+        key: token_file
+    vars:
+      - name: ansible_hashi_vault_token_file
+  token_validate:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_TOKEN_VALIDATE
+    ini:
+      - section: hashi_vault_collection
+        key: token_validate
+    vars:
+      - name: ansible_hashi_vault_token_validate
+  revoke_token:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_REVOKE_TOKEN
+    ini:
+      - section: hashi_vault_collection
+        key: revoke_token
+    vars:
+      - name: ansible_hashi_vault_revoke_token
+  username:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_USERNAME
+    vars:
+      - name: ansible_hashi_vault_username
+  password:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_PASSWORD
+    vars:
+      - name: ansible_hashi_vault_password
+  role_id:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_ROLE_ID
+    ini:
+      - section: hashi_vault_collection
+        key: role_id
+    vars:
+      - name: ansible_hashi_vault_role_id
+  secret_id:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_SECRET_ID
+    vars:
+      - name: ansible_hashi_vault_secret_id
+  wrapped_secret_id:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_WRAPPED_SECRET_ID
+    vars:
+      - name: ansible_hashi_vault_wrapped_secret_id
+  jwt:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_JWT
+  kubernetes_token_path:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_KUBERNETES_TOKEN_PATH
+    ini:
+      - section: hashi_vault_collection
+        key: kubernetes_token_path
+    vars:
+      - name: ansible_hashi_vault_kubernetes_token_path
+  aws_profile:
+    env:
+      - name: AWS_DEFAULT_PROFILE
+      - name: AWS_PROFILE
+  aws_access_key:
+    env:
+      - name: EC2_ACCESS_KEY
+      - name: AWS_ACCESS_KEY
+      - name: AWS_ACCESS_KEY_ID
+  aws_secret_key:
+    env:
+      - name: EC2_SECRET_KEY
+      - name: AWS_SECRET_KEY
+      - name: AWS_SECRET_ACCESS_KEY
+  aws_security_token:
+    env:
+      - name: EC2_SECURITY_TOKEN
+      - name: AWS_SESSION_TOKEN
+      - name: AWS_SECURITY_TOKEN
+  region:
+    env:
+      - name: EC2_REGION
+      - name: AWS_REGION
+  aws_iam_server_id:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_AWS_IAM_SERVER_ID
+    ini:
+      - section: hashi_vault_collection
+        key: aws_iam_server_id
+  azure_tenant_id:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_AZURE_TENANT_ID
+    ini:
+      - section: hashi_vault_collection
+        key: azure_tenant_id
+    vars:
+      - name: ansible_hashi_vault_azure_tenant_id
+  azure_client_id:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_AZURE_CLIENT_ID
+    ini:
+      - section: hashi_vault_collection
+        key: azure_client_id
+    vars:
+      - name: ansible_hashi_vault_azure_client_id
+  azure_client_secret:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_AZURE_CLIENT_SECRET
+    vars:
+      - name: ansible_hashi_vault_azure_client_secret
+  azure_resource:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_AZURE_RESOURCE
+    ini:
+      - section: hashi_vault_collection
+        key: azure_resource
+    vars:
+      - name: ansible_hashi_vault_azure_resource
+  cert_auth_public_key:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_CERT_AUTH_PUBLIC_KEY
+    ini:
+      - section: hashi_vault_collection
+        key: cert_auth_public_key
+    vars:
+      - name: ansible_hashi_vault_cert_auth_public_key
+  cert_auth_private_key:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_CERT_AUTH_PRIVATE_KEY
+    ini:
+      - section: hashi_vault_collection
+        key: cert_auth_private_key
+    vars:
+      - name: ansible_hashi_vault_cert_auth_private_key
+"""

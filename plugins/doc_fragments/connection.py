@@ -12,7 +12,7 @@ options:
   url:
     description:
       - URL of Vault, such as V(https://vault.example.com:8200).
-      - Falls back to the environment variable E(VAULT_ADDR).
+      - Falls back to the environment variables E(VAULT_AGENT_ADDR) and E(VAULT_ADDR), in the order of Vault's own command line.
     type: str
   proxies:
     description:
@@ -22,7 +22,8 @@ options:
   ca_cert:
     description:
       - Path of the certificates (a PEM file, or a directory) that validate Vault's TLS certificate, on the host that runs the task.
-      - Falls back to E(VAULT_CACERT) and E(VAULT_CAPATH).
+      - Falls back to E(VAULT_CACERT), E(VAULT_CACERT_BYTES) (the certificates themselves) and E(VAULT_CAPATH).
+      - If E(VAULT_TLS_SERVER_NAME) is set, Vault's certificate must be for that name instead of the one in O(url).
     type: path
     aliases: [cacert]
   validate_certs:
@@ -52,4 +53,69 @@ options:
     type: str
     choices: [ignore, warn]
     default: warn
+"""
+
+    # For plugins: where options come from that are not given, as in community.hashi_vault.
+    PLUGINS = r"""
+options:
+  url:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_ADDR
+    ini:
+      - section: hashi_vault_collection
+        key: url
+    vars:
+      - name: ansible_hashi_vault_url
+      - name: ansible_hashi_vault_addr
+  proxies:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_PROXIES
+    ini:
+      - section: hashi_vault_collection
+        key: proxies
+    vars:
+      - name: ansible_hashi_vault_proxies
+  ca_cert:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_CA_CERT
+    ini:
+      - section: hashi_vault_collection
+        key: ca_cert
+    vars:
+      - name: ansible_hashi_vault_ca_cert
+  validate_certs:
+    vars:
+      - name: ansible_hashi_vault_validate_certs
+  namespace:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_NAMESPACE
+    ini:
+      - section: hashi_vault_collection
+        key: namespace
+    vars:
+      - name: ansible_hashi_vault_namespace
+  timeout:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_TIMEOUT
+    ini:
+      - section: hashi_vault_collection
+        key: timeout
+    vars:
+      - name: ansible_hashi_vault_timeout
+  retries:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_RETRIES
+    ini:
+      - section: hashi_vault_collection
+        key: retries
+    vars:
+      - name: ansible_hashi_vault_retries
+  retry_action:
+    env:
+      - name: ANSIBLE_HASHI_VAULT_RETRY_ACTION
+    ini:
+      - section: hashi_vault_collection
+        key: retry_action
+    vars:
+      - name: ansible_hashi_vault_retry_action
 """

@@ -215,7 +215,7 @@ def test_challenges_are_removed_after_a_failure(fleet: Fleet) -> None:
     assert fleet.published() == []
 
 
-def dns_tasks(fleet: Fleet) -> dict[str, str]:
+def dns_tasks(fleet: Fleet) -> dict[str, Any]:
     """Files of tasks for challtestsrv's management API."""
     url = fleet.site.bench.challtestsrv.url
     paths = {}

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: certops.vault_extca contributors
+"""Challenges answered by this host, asked for over real sockets."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.certops.vault_extca.plugins.module_utils.challenge_options import challenges_of
+from ansible_collections.certops.vault_extca.plugins.module_utils.challenge_proofs import proof
+from ansible_collections.certops.vault_extca.plugins.module_utils.challenge_responders import (
+    Address,
+    ChallengeNotAnswered,
+    HttpResponder,
+    TlsAlpnResponder,
+    WebrootResponder,
+    parse_address,
+)
+from ansible_collections.certops.vault_extca.plugins.module_utils.tls_alpn import answered_digest
+from ansible_collections.certops.vault_extca.plugins.module_utils.vault_errors import ExtcaError, InvalidInput
+
+NAME = "www.example.com"
+HTTP = proof("http-01", NAME, "token-1_A", "token-1_A.thumbprint")
+TLS = proof("tls-alpn-01", NAME, "token", "token.thumbprint")
+PATH = HTTP["http_01"]["path"]
+
+
+def free_address() -> Address:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return Address("127.0.0.1", server.getsockname()[1])
+
+
+def get(address: Address, path: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=5)
+    connection.request("GET", path, headers={"Host": NAME})
+    answer = connection.getresponse()
+    body = answer.read().decode()
+    connection.close()
+    return answer.status, body
+
+
+def is_answered(address: Address) -> bool:
+    try:
+        return get(address, PATH) == (200, "token-1_A.thumbprint")
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("0.0.0.0:80", Address("0.0.0.0", 80)),
+        ("[::]:443", Address("::", 443)),
+        (" localhost:8080 ", Address("localhost", 8080)),
+    ],
+)
+def test_addresses_are_read_and_written(text: str, address: Address) -> None:
+    assert parse_address(text) == address
+    assert str(address) == text.strip()
+
+
+@pytest.mark.parametrize("text", ["", "80", ":80", "localhost", "[::]", "a:0", "a:65536", "a:b", "a b:80", "::1:80"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not an address with a port"):
+        parse_address(text)
+
+
+def test_an_address_of_all_interfaces_is_asked_at_the_loopback() -> None:
+    assert Address("0.0.0.0", 1).local() == Address("127.0.0.1", 1)
+    assert Address("::", 1).local() == Address("::1", 1)
+    assert Address("192.0.2.1", 1).local() == Address("192.0.2.1", 1)
+
+
+def test_the_tasks_own_server_serves_its_challenges_and_nothing_else() -> None:
+    address = free_address()
+    responder = HttpResponder(address)
+    responder.publish(NAME, HTTP)
+    try:
+        assert responder.check() == []
+        assert get(address, PATH) == (200, "token-1_A.thumbprint")
+        for path in ("/", "/.well-known/acme-challenge/", PATH + "x", "/etc/passwd", "/../" + PATH):
+            assert get(address, path)[0] == 404
+    finally:
+        responder.clean_up()
+    assert not is_answered(address)
+    responder.clean_up()
+
+
+def test_an_ipv6_address_is_listened_on() -> None:
+    address = Address("::1", free_address().port)
+    responder = HttpResponder(address)
+    responder.publish(NAME, HTTP)
+    assert responder.check() == []
+    responder.clean_up()
+
+
+def test_a_port_in_use_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = Address("127.0.0.1", server.getsockname()[1])
+        with pytest.raises(ExtcaError, match=r"Another server has the port.*use webroot"):
+            HttpResponder(address).publish(NAME, HTTP)
+        with pytest.raises(ExtcaError, match="Another server has the port"):
+            TlsAlpnResponder(address).publish(NAME, TLS)
+
+
+def test_a_port_of_roots_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_args: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refused)
+    with pytest.raises(ExtcaError, match="Ports below 1024 are root's: use become"):
+        HttpResponder(Address("127.0.0.1", 80)).publish(NAME, HTTP)
+
+
+# ---------------------------------------------------------------------- webroot
+
+
+def serving(content: str, status: int = 200, location: str = "") -> Any:
+    """A web server that answers everything alike."""
+    import http.server
+    import threading
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            if location:
+                self.send_header("Location", location)
+            self.end_headers()
+            self.wfile.write(content.encode())
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Quiet."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    return server
+
+
+def webroot(tmp_path: Path, server: Any) -> WebrootResponder:
+    responder = WebrootResponder(str(tmp_path), Address("127.0.0.1", server.server_port))
+    responder.publish(NAME, HTTP)
+    return responder
+
+
+def test_a_token_file_is_readable_by_the_web_server_and_goes_with_its_directories(tmp_path: Path) -> None:
+    umask = os.umask(0o077)
+    try:
+        responder = WebrootResponder(str(tmp_path), None)
+        behind = responder.leaves_behind(HTTP)
+        responder.publish(NAME, HTTP)
+    finally:
+        os.umask(umask)
+    made = [tmp_path / ".well-known", tmp_path / ".well-known/acme-challenge", tmp_path / PATH.lstrip("/")]
+    assert behind == [str(path) for path in made]
+    assert [path.stat().st_mode & 0o777 for path in made] == [0o755, 0o755, 0o644]
+    assert made[-1].read_text() == "token-1_A.thumbprint"
+    assert responder.check() == []
+    responder.clean_up()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_tasks_challenge_stays(tmp_path: Path) -> None:
+    responder = WebrootResponder(str(tmp_path), None)
+    responder.publish(NAME, HTTP)
+    other = tmp_path / ".well-known/acme-challenge/other"
+    other.write_text("x")
+    responder.clean_up()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [other]
+
+
+def test_a_link_in_the_place_of_a_token_is_not_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("keep")
+    folder = tmp_path / "www/.well-known/acme-challenge"
+    folder.mkdir(parents=True)
+    (folder / "token-1_A").symlink_to(precious)
+    responder = WebrootResponder(str(tmp_path / "www"), None)
+    responder.publish(NAME, HTTP)
+    responder.clean_up()
+    assert precious.read_text() == "keep"
+
+
+@pytest.mark.parametrize("token", ["../../../etc/cron.d/x", "a/b", "", "a b", "a\n"])
+def test_a_token_that_could_leave_the_directory_is_refused(tmp_path: Path, token: str) -> None:
+    hostile = proof("http-01", NAME, token, "x")
+    for responder in (WebrootResponder(str(tmp_path), None), HttpResponder(free_address())):
+        with pytest.raises(ExtcaError, match="no base64url text"):
+            responder.publish(NAME, hostile)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_webroot_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".well-known").write_text("a file")
+    with pytest.raises(ExtcaError, match="cannot be written to"):
+        WebrootResponder(str(tmp_path), None).publish(NAME, HTTP)
+
+
+def test_what_the_web_server_serves_is_checked(tmp_path: Path) -> None:
+    with serving("token-1_A.thumbprint\n") as right:
+        assert webroot(tmp_path, right).check() == []
+    with serving("welcome") as other, pytest.raises(ChallengeNotAnswered, match="with other content"):
+        webroot(tmp_path, other).check()
+    with serving("no", 403) as forbidding, pytest.raises(ChallengeNotAnswered, match="answers 403"):
+        webroot(tmp_path, forbidding).check()
+    with serving("", 301, "https://www.example.com/") as redirecting:
+        (warning,) = webroot(tmp_path, redirecting).check()
+    assert "redirected to 'https://www.example.com/'" in warning
+    silent = WebrootResponder(str(tmp_path), free_address())
+    silent.publish(NAME, HTTP)
+    with pytest.raises(ChallengeNotAnswered, match="does not answer"):
+        silent.check()
+
+
+# ---------------------------------------------------------------------- tls-alpn-01
+
+
+def test_the_challenge_certificate_is_shown_for_each_name() -> None:
+    address = free_address()
+    other = proof("tls-alpn-01", "example.org", "token", "other.thumbprint")
+    responder = TlsAlpnResponder(address)
+    responder.publish(NAME, TLS)
+    responder.publish("example.org", other)
+    assert responder.leaves_behind(TLS) == []
+    try:
+        assert responder.check() == []
+        assert answered_digest(tuple(address), NAME, 5) == TLS["tls_alpn_01"]["digest"]
+        assert answered_digest(tuple(address), "example.org", 5) == other["tls_alpn_01"]["digest"]
+        with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+            answered_digest(tuple(address), "example.net", 5)
+    finally:
+        responder.clean_up()
+    with pytest.raises((OSError, ValueError)):
+        answered_digest(tuple(address), NAME, 1)
+
+
+def test_the_challenge_certificate_is_that_of_rfc_8737() -> None:
+    from cryptography import x509
+
+    address = free_address()
+    responder = TlsAlpnResponder(address)
+    responder.publish(NAME, TLS)
+    context = ssl._create_unverified_context()
+    context.set_alpn_protocols(["acme-tls/1"])
+    with socket.create_connection(address, 5) as plain, context.wrap_socket(plain, server_hostname=NAME) as connection:
+        certificate = x509.load_der_x509_certificate(connection.getpeercert(binary_form=True) or b"")
+    responder.clean_up()
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == [NAME]
+    extension = certificate.extensions.get_extension_for_oid(x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31"))
+    assert extension.critical
+    value: Any = extension.value
+    assert value.value == b"\x04\x20" + bytes.fromhex(TLS["tls_alpn_01"]["digest"])
+
+
+def test_another_server_in_its_place_is_noticed() -> None:
+    address = free_address()
+    impostor = TlsAlpnResponder(address)
+    impostor.publish(NAME, proof("tls-alpn-01", NAME, "token", "another.thumbprint"))
+    responder = TlsAlpnResponder(address)
+    responder._digests[NAME] = TLS["tls_alpn_01"]["digest"]
+    with pytest.raises(ChallengeNotAnswered, match="Another server than this task's"):
+        responder.check()
+    impostor.clean_up()
+    with pytest.raises(ChallengeNotAnswered, match="is not answered at"):
+        responder.check()
+
+
+# ---------------------------------------------------------------------- options
+
+
+def params(**changes: Any) -> dict[str, Any]:
+    return {"challenge_type": "auto", "http_01": None, "tls_alpn_01": None, **changes}
+
+
+def test_options_become_responders_http_first(tmp_path: Path) -> None:
+    http_01 = {"webroot": str(tmp_path), "listen": None, "check_address": ""}
+    found = challenges_of(params(http_01=http_01, tls_alpn_01={"listen": "127.0.0.1:4430"}))
+    assert [one.challenge_type for one in found.responders] == ["http-01", "tls-alpn-01"]
+    assert challenges_of(params(challenge_type="dns-01")).responders == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"challenge_type": "http-01"}, "http_01 does not say"),
+        ({"challenge_type": "tls-alpn-01"}, "tls_alpn_01 does not say"),
+        ({"http_01": {"webroot": None, "listen": "x", "check_address": ""}}, "listen of http_01"),
+        ({"http_01": {"webroot": "/", "listen": None, "check_address": "x"}}, "check_address of http_01"),
+        ({"http_01": {"webroot": "/nowhere", "listen": None, "check_address": ""}}, "is not a directory"),
+        ({"tls_alpn_01": {"listen": "x"}}, "listen of tls_alpn_01"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        challenges_of(params(**changes))
