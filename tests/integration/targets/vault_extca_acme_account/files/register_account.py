@@ -15,7 +15,6 @@ from josepy.jwk import JWKEC
 directory_url, ca_file = sys.argv[1:]
 key = ec.generate_private_key(ec.SECP384R1())
 network = client.ClientNetwork(JWKEC(key=key), alg=ES384)
-network.session.verify = ca_file
 network.verify_ssl = ca_file  # type: ignore[assignment]  # requests takes the path of a CA, the annotation only a bool
 acme = client.ClientV2(client.ClientV2.get_directory(directory_url, network), network)
 acme.new_account(messages.NewRegistration.from_data(email="client@example.com", terms_of_service_agreed=True))
