@@ -10,7 +10,7 @@ from . import certificates, order_states
 from .challenge_proofs import DNS_01
 from .external_ca import Certificate, Challenge, ExternalCA, NoCertificateYet, Order, OrderReference
 from .identifiers import same_spelling
-from .polling import Clock, Patience, SystemClock, Waited, wait_until
+from .polling import Clock, Patience, SystemClock, Waited, Waiting, wait_until
 from .vault_errors import ExtcaError, NotFound, PermissionDenied, VaultError
 
 # A performance standby may not know an order yet that the active node has just made.
@@ -178,56 +178,87 @@ def obtain_certificate(
     Raises OrderFailed for an order that ended otherwise or not in time. A token that may fetch but not read the status gets
     its certificate all the same.
     """
-    try:
-        if patience is None:
-            waited: Waited[Order] = Waited()
-            waited.value, waited.polls = read_order(external_ca, reference), 1
-        else:
-            waited = wait_for_order(
-                external_ca,
-                reference,
-                patience,
-                until=lambda order: order_states.is_terminal(order["order_status"]),
-                progress=progress,
-                clock=clock,
-            )
-    except PermissionDenied as error:
-        return _fetch_without_status(external_ca, reference, patience, certificate_format, error, clock)
-    order = cast(Order, waited.value)
-    if order["order_status"] != order_states.COMPLETED:
-        if patience is None and not order_states.is_terminal(order["order_status"]):
-            return Issued(order, None, waited.polls, waited.elapsed)
-        raise failure(order, reference, waited.elapsed, waited.polls, waited.trouble)
-    certificate = external_ca.certificate(reference, certificate_format)
-    return Issued(order, certificate, waited.polls, waited.elapsed)
-
-
-def _fetch_without_status(
-    external_ca: ExternalCA,
-    reference: OrderReference,
-    patience: Optional[Patience],
-    certificate_format: str,
-    denied: PermissionDenied,
-    clock: Clock,
-) -> Issued:
-    waited = wait_until(
-        lambda seconds: external_ca.certificate(reference, certificate_format, timeout=seconds),
-        lambda certificate: True,
-        patience or Patience(0),
-        survives=survives,
-        clock=clock,
+    awaited = AwaitedCertificate(
+        external_ca, reference, patience, certificate_format=certificate_format, progress=progress, clock=clock
     )
-    if waited.value is None:
-        trouble = waited.trouble
-        if trouble is not None and not isinstance(trouble, NoCertificateYet):
-            raise trouble
-        raise OrderFailed(
-            f"Order {reference.order_id} of role {reference.role_name} has no certificate after {waited.elapsed:.0f} s, and why "
-            f"is not known: the token may fetch the certificate but not read {denied.path}. Permit read there to see the state.",
+    awaited.waiting.until_over()
+    return awaited.issued()
+
+
+class _Seen(NamedTuple):
+    """One look: the order, if its status may be read, and its certificate, if there is one by now."""
+
+    order: Optional[Order]
+    certificate: Optional[Certificate]
+
+
+class AwaitedCertificate:
+    """What :func:`obtain_certificate` does, a look at a time: step ``waiting`` until it is over, then ask for ``issued()``."""
+
+    def __init__(
+        self,
+        external_ca: ExternalCA,
+        reference: OrderReference,
+        patience: Optional[Patience],
+        *,
+        certificate_format: str = "pem",
+        progress: Progress = lambda order, elapsed: None,
+        clock: Clock = SystemClock(),
+    ) -> None:
+        self._external_ca = external_ca
+        self._reference = reference
+        self._patience = patience
+        self._format = certificate_format
+        self._denied: Optional[PermissionDenied] = None  # reading the status
+        self.waiting: Waiting[_Seen] = Waiting(
+            self._look,
+            lambda seen: seen.order is None or order_states.is_terminal(seen.order["order_status"]),
+            patience or Patience(0),
+            survives=self._survives,
+            stage=lambda seen: seen.order and seen.order["order_status"],
+            progress=lambda seen, elapsed: progress(seen.order, elapsed) if seen.order else None,
+            clock=clock,
+        )
+
+    def issued(self) -> Issued:
+        """What became of the order. Raises OrderFailed, or the last trouble if that is all there was."""
+        waited, reference = self.waiting.waited, self._reference
+        if waited.value is None:
+            raise self._unseen(waited)
+        order, certificate = waited.value
+        if order is not None and order["order_status"] != order_states.COMPLETED:
+            goes_on = not order_states.is_terminal(order["order_status"])
+            if self._patience is not None or not goes_on:
+                raise failure(order, reference, waited.elapsed, waited.polls, waited.trouble)
+        return Issued(order, certificate, waited.polls, waited.elapsed)
+
+    def _look(self, seconds: float) -> _Seen:
+        order: Optional[Order] = None
+        if self._denied is None:
+            try:
+                order = read_order(self._external_ca, self._reference, timeout=seconds)
+            except PermissionDenied as error:
+                self._denied = error
+        if order is not None and order["order_status"] != order_states.COMPLETED:
+            return _Seen(order, None)
+        return _Seen(order, self._external_ca.certificate(self._reference, self._format, timeout=seconds))
+
+    def _survives(self, error: Exception, elapsed: float) -> bool:
+        # Who can see that the order is completed need not wait for a certificate that is not there.
+        if self._patience is None or (isinstance(error, NoCertificateYet) and self._denied is None):
+            return isinstance(error, NoCertificateYet) and self._denied is not None
+        return survives(error, elapsed)
+
+    def _unseen(self, waited: Waited[_Seen]) -> Exception:
+        if self._denied is None or not isinstance(waited.trouble, NoCertificateYet):
+            return cast(Exception, waited.trouble)
+        return OrderFailed(
+            f"Order {self._reference.order_id} of role {self._reference.role_name} has no certificate after "
+            f"{waited.elapsed:.0f} s, and why is not known: the token may fetch the certificate but not read "
+            f"{self._denied.path}. Permit read there to see the state.",
             polls=waited.polls,
             elapsed=round(waited.elapsed, 3),
         )
-    return Issued(None, waited.value, waited.polls, waited.elapsed)
 
 
 def verify(issued: Issued) -> certificates.CertificateFacts:

@@ -155,6 +155,14 @@ class Waiting(Generic[Value]):
             return None
         return min(self._schedule.pause(waited.elapsed, retry_after), left)
 
+    def until_over(self) -> Waited[Value]:
+        """Look and sleep until waiting is over."""
+        pause = self.step()
+        while pause is not None:
+            self._clock.sleep(pause)
+            pause = self.step()
+        return self.waited
+
     def _note(self, value: Value) -> None:
         waited = self.waited
         if waited.trouble is not None:
@@ -186,11 +194,7 @@ def wait_until(
     before, the pauses are short again. ``progress(value, elapsed)`` is told of every look.
     """
     waiting = Waiting(look, settled, patience, survives=survives, stage=stage, progress=progress, clock=clock, rng=rng)
-    pause = waiting.step()
-    while pause is not None:
-        clock.sleep(pause)
-        pause = waiting.step()
-    return waiting.waited
+    return waiting.until_over()
 
 
 class _Due(NamedTuple):
