@@ -8,14 +8,17 @@ import base64
 import hashlib
 import hmac
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jwt
 import pytest
+from ansible_collections.certops.vault_extca.plugins.module_utils.external_ca import ExternalCA
 from ansible_collections.certops.vault_extca.plugins.module_utils.vault_auth import AUTH_METHODS
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -285,6 +288,28 @@ def test_the_token_of_a_login_ends_with_a_task_that_fails_too(scene: Scene) -> N
     assert scene.tokens() == before
 
 
+def test_the_token_of_a_login_ends_with_a_task_that_breaks_too(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(engine: ExternalCA) -> None:
+        raise RuntimeError("a defect")
+
+    before = scene.tokens()
+    monkeypatch.setattr(ExternalCA, "order_ids", broken)
+    with pytest.raises(RuntimeError, match="a defect"):
+        scene.run({"auth_method": "userpass", "username": "anna", "password": "correct horse"})
+    assert scene.tokens() == before
+
+
+def test_a_batch_token_ends_by_itself(scene: Scene) -> None:
+    answers = {
+        "POST /v1/auth/userpass/login/anna": {"auth": {"client_token": "hvb.batch", "token_type": "batch"}},
+        "LIST /v1/auth-tests/lookup/orders": {"data": {"keys": []}},
+    }
+    with ScriptedServer(answers) as vault:
+        options = {"auth_method": "userpass", "username": "anna", "password": "x", "mount": "auth-tests"}
+        assert "warnings" not in run_main(MODULE, {"url": vault.url, **options})
+    assert [one.method for one in vault.asked] == ["POST", "LIST"]
+
+
 def test_the_token_of_a_login_may_be_left_to_live(scene: Scene) -> None:
     before = scene.tokens()
     scene.run({"auth_method": "userpass", "username": "anna", "password": "correct horse", "revoke_token": False})
@@ -448,6 +473,66 @@ def _aws_signature(headers: Mapping[str, list[str]], region: str) -> str:
         key = mac(key, part)
     signature = mac(key, "\n".join(to_sign)).hex()
     return f"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{scope}, SignedHeaders={names}, Signature={signature}"
+
+
+class _NoProfile(Exception):
+    """Stands for botocore's BotoCoreError."""
+
+
+def _modules(monkeypatch: pytest.MonkeyPatch, **named: Any) -> None:
+    """Put stand-ins for libraries in place; None stands for one that is not installed."""
+    for name, module in named.items():
+        monkeypatch.setitem(sys.modules, name.replace("__", "."), module)
+
+
+def test_aws_credentials_may_come_from_a_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    def session(profile_name: str | None) -> Any:
+        if profile_name == "unknown":
+            raise _NoProfile("The config profile (unknown) could not be found")
+        held = SimpleNamespace(access_key="AKIDEXAMPLE", secret_key=AWS["aws_secret_key"], token="FQoGZXIvYXdzE")
+        return SimpleNamespace(get_credentials=lambda: held if profile_name == "ci" else None)
+
+    boto3, errors = SimpleNamespace(session=SimpleNamespace(Session=session)), SimpleNamespace(BotoCoreError=_NoProfile)
+    _modules(monkeypatch, boto3=boto3, botocore=SimpleNamespace(exceptions=errors), botocore__exceptions=errors)
+    body = _cloud_login("aws", {"auth_method": "aws_iam", "aws_profile": "ci"})
+    headers = json.loads(base64.b64decode(body["iam_request_headers"]))
+    assert headers["X-Amz-Security-Token"] == ["FQoGZXIvYXdzE"]
+    assert headers["Authorization"] == [_aws_signature(headers, "us-east-1")]
+    connection = {"url": "http://127.0.0.1:1", "auth_method": "aws_iam"}
+    assert "could not be found" in run_main(MODULE, {**connection, "aws_profile": "unknown"})["msg"]
+    assert "Give aws_access_key and aws_secret_key" in run_main(MODULE, connection)["msg"]
+
+
+@pytest.mark.parametrize(
+    ("options", "made_with"),
+    [
+        ({"azure_client_id": "c", "azure_client_secret": "s", "azure_tenant_id": "t"}, ("t", "c", "s")),
+        ({"azure_client_id": "c"}, {"client_id": "c"}),
+        ({}, {}),
+    ],
+)
+def test_azure_gives_a_token_where_none_is_given(
+    monkeypatch: pytest.MonkeyPatch, options: Options, made_with: Any
+) -> None:
+    made: list[Any] = []
+
+    def credential(*arguments: str, **named: str) -> Any:
+        made.append(arguments or named)
+        return SimpleNamespace(get_token=lambda scope: SimpleNamespace(token=f"token for {scope}"))
+
+    identity = SimpleNamespace(ClientSecretCredential=credential, ManagedIdentityCredential=credential)
+    _modules(monkeypatch, azure=SimpleNamespace(identity=identity), azure__identity=identity)
+    body = _cloud_login("azure", {"auth_method": "azure", "role_id": "deployer", **options})
+    assert body == {"role": "deployer", "jwt": "token for https://management.azure.com/.default"}
+    assert made == [made_with]
+
+
+def test_a_library_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    _modules(monkeypatch, boto3=None, azure=None, azure__identity=None)
+    for method, library in (("aws_iam", "boto3"), ("azure", "azure-identity")):
+        options = {"url": "http://127.0.0.1:1", "auth_method": method, "role_id": "deployer"}
+        message = run_main(MODULE, options)["msg"]
+        assert message.startswith(f"The Python library {library} cannot be imported")
 
 
 @pytest.mark.parametrize("method", ["azure", "gcp"])

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from .endpoints import capability_of, template_of
-from .harness import Bench, Engine
+from .harness import Bench, Engine, Played
 from .rights import FAILS, GOES_ON, RIGHTS, WARNS, modules, needed, policy
 from .uses import USES, Place
 
@@ -85,3 +87,32 @@ def _outcome(path: str, capability: str, result: dict[str, Any]) -> str:
         named = (lacks in result["msg"] and f"lacks {capability}" in result["msg"]) or permit in result["msg"]
         return FAILS if named else "unexplained failure"
     return WARNS if any(path in str(warning) for warning in result.get("warnings", ())) else GOES_ON
+
+
+def test_a_refusal_in_a_namespace_names_the_path_as_its_policy_would(bench: Bench) -> None:
+    bench.api("POST", "sys/namespaces/team")
+    engine = Engine(bench, "rights", namespace="team")
+    bench.api("POST", "sys/mounts/rights", {"type": "pki-external-ca"}, namespace="team")
+    engine.furnish()
+    token = bench.token_with(policy("role", "rights", without=("/{mount}/role/{name}", "update")), namespace="team")
+    options = {"name": "web", "acme_account_name": "main", "allowed_challenge_types": ["dns-01"], "token": token}
+    message = engine.run("role", options, fails=True)["msg"]
+    assert message.endswith("On rights/role/web the token has create, delete, read there, and lacks update.")
+    bench.api("DELETE", "sys/mounts/rights", namespace="team")
+    bench.api("DELETE", "sys/namespaces/team")
+
+
+def test_a_token_that_may_not_ask_what_it_lacks_gets_a_message_all_the_same(engine: Engine) -> None:
+    token = engine.bench.token_with('path "sys/capabilities-self" { capabilities = ["deny"] }')
+    message = engine.run("role_info", {"name": "web", "token": token}, fails=True)["msg"]
+    assert f"GET /v1/{engine.mount}/role/web" in message
+    assert message.endswith("Check the token and its policies.")
+
+
+def test_a_playbook_shows_what_is_missing(engine: Engine, run_playbook: Callable[..., Played]) -> None:
+    token = engine.bench.token_with(_policy("role_info", engine, without=("/{mount}/role", "list")))
+    task = {"name": "List roles", "certops.vault_extca.vault_extca_role_info": {"mount": engine.mount}}
+    text = json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}])
+    played = run_playbook(text, environment={"VAULT_TOKEN": token})
+    assert played.status == 2
+    assert f"On {engine.mount}/role the token has read there, and lacks list." in played.output
