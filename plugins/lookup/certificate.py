@@ -154,7 +154,7 @@ from ansible_collections.certops.vault_extca.plugins.module_utils.certificate_lo
 from ansible_collections.certops.vault_extca.plugins.module_utils.vault_errors import ExtcaError
 
 
-class LookupModule(LookupBase):
+class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core ships no types
     def run(self, terms: List[Any], variables: Any = None, **kwargs: Any) -> List[Dict[str, Any]]:
         self.set_options(var_options=variables, direct=kwargs)
         try:

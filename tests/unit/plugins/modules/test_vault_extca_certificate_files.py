@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: certops.vault_extca contributors
+"""vault_extca_certificate_files: looks, and installs what it is given."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ...issuing import SmallCA, key_pem, new_key, pem
+from ...running import run_main
+
+MODULE = "vault_extca_certificate_files"
+NAMES = ["www.example.com"]
+CA = SmallCA()
+NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+LEAF = CA.issue(*NAMES, not_before=NOW)
+GIVEN = {"certificate": pem(LEAF.certificate), "ca_chain": [pem(CA.intermediate)], "private_key": key_pem(LEAF.key)}
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> dict[str, Any]:
+    destination = {"fullchain": str(tmp_path / "www.pem"), "private_key": str(tmp_path / "www.key")}
+    return {"identifiers": NAMES, "destination": destination}
+
+
+def test_looking_changes_nothing(options: dict[str, Any], tmp_path: Path) -> None:
+    result = run_main(MODULE, options)
+    assert (result["changed"], result["good"]) == (False, False)
+    assert result["reason"] == f"{tmp_path / 'www.pem'} does not exist"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_given_is_installed_once(options: dict[str, Any], tmp_path: Path) -> None:
+    predicted = run_main(MODULE, options | GIVEN, check=True, diff=True)
+    assert (predicted["changed"], len(predicted["files"])) == (True, 2)
+    assert list(tmp_path.iterdir()) == []
+    first = run_main(MODULE, options | GIVEN, diff=True)
+    assert (first["changed"], first["good"]) == (True, True)
+    assert first["diff"] == {"before": {}, "after": {key: first[key] for key in first["diff"]["after"]}}
+    assert "PRIVATE KEY" not in str(first["diff"])
+    second = run_main(MODULE, options | GIVEN)
+    assert (second["changed"], second["files"]) == (False, [])
+    look = run_main(MODULE, options)
+    assert (look["good"], look["serial_number"]) == (True, LEAF.data()["serial_number"])
+    assert {path.name for path in tmp_path.iterdir()} == {"www.pem", "www.key"}
+    assert (tmp_path / "www.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_certificate_that_is_due_is_not_good(options: dict[str, Any]) -> None:
+    run_main(MODULE, options | GIVEN)
+    result = run_main(MODULE, options | {"renew_before": "91d"})
+    assert (result["good"], result["reason"]) == (False, "expires in 89 days")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"certificate": "not base64!"}, "neither PEM nor base64"),
+        ({"certificate": "-----BEGIN X-----\n-----END X-----"}, "there is no PEM certificate in it"),
+        ({"private_key": key_pem(new_key())}, "the private key does not belong to the certificate"),
+        ({"private_key": None}, "destination names a file for the private key"),
+        ({"ca_chain": [pem(SmallCA("Stranger").intermediate)]}, "chain is not in order"),
+        ({"identifiers": ["example.org"]}, "the certificate is for www.example.com, not for example.org"),
+        ({"identifiers": ["192.0.2.1"]}, "is an IP address"),
+        ({"renew_before": "often"}, "neither a duration nor a share"),
+    ],
+)
+def test_what_does_not_fit_is_not_installed(
+    options: dict[str, Any], tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    result = run_main(MODULE, options | GIVEN | changes)
+    assert result["failed"] is True
+    assert message in result["msg"]
+    assert list(tmp_path.iterdir()) == []
