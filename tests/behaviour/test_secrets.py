@@ -173,7 +173,8 @@ def test_a_playbook_betrays_nothing(
     names = modules() if keep else ["order_certificate", "certificate", "dns_provider"]
     tasks, everything = [], {}
     for module in names:
-        variants = plant(module, stage)
+        # Here every module once, there a few that fail too.
+        variants = plant(module, stage)[: 1 if keep else None]
         for number, one in enumerate(variants):
             options = one.options
             if asks_vault(module):
@@ -185,7 +186,7 @@ def test_a_playbook_betrays_nothing(
             hidden = {"no_log": True} if "private_key" in _returns(module) else {}
             task = {f"certops.vault_extca.{PREFIX}{module}": options, "ignore_errors": not one.works}
             tasks.append({"name": module, **hidden, **task})
-        if asks_vault(module):
+        if not keep:
             failing = {**variants[0].options, "mount": "nowhere", "timeout": 5}
             task = {f"certops.vault_extca.{PREFIX}{module}": failing, "ignore_errors": True}
             tasks.append({"name": f"{module}, where it fails", **task})
