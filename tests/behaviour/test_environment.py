@@ -126,6 +126,7 @@ def test_what_is_kept_for_the_tls_library_goes_with_the_task(
     assert list(tmp_path.glob("vault-ca-*")) == []
 
 
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 @pytest.mark.parametrize("yes", ["1", "t", "TRUE"])
 def test_validation_turned_off(run: Run, tls: dict[str, str], yes: str) -> None:
     run({}, **tls, VAULT_SKIP_VERIFY=yes)
