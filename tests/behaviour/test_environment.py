@@ -19,7 +19,7 @@ from .scripted import ScriptedServer
 
 MODULE = "vault_extca_order_info"
 MOUNT = "environment-tests"
-ORDERS = {"LIST /v1/environment-tests/lookup/orders": {"data": {"keys": []}}}
+ORDERS: dict[str, Any] = {"LIST /v1/environment-tests/lookup/orders": {"data": {"keys": []}}}
 Run = Callable[..., dict[str, Any]]
 
 
