@@ -1,7 +1,8 @@
 # Who orders certificates, proves names, looks orders up and revokes. The engine is mounted at pki-external-ca.
 # Covers the modules vault_extca_role_info, vault_extca_order, vault_extca_order_info,
 # vault_extca_order_challenge_info, vault_extca_order_challenge_fulfilled, vault_extca_order_certificate,
-# vault_extca_certificate, vault_extca_certificate_info, vault_extca_certificate_revoke.
+# vault_extca_order_certificates, vault_extca_certificate, vault_extca_certificate_info,
+# vault_extca_certificate_revoke.
 
 path "pki-external-ca/lookup/cert/+" {
   capabilities = ["read"]

@@ -123,6 +123,14 @@ notes:
     task goes on.'
 """
 
+    ORDER_CERTIFICATES = r"""
+options: {}
+notes:
+  - 'Vault policy: C(read) on C(<mount>/role/<role_name>/order/+/fetch-cert).'
+  - 'Vault policy: C(read) on C(<mount>/role/<role_name>/order/+/status), to tell why there is no certificate. Without it, the
+    task goes on.'
+"""
+
     CERTIFICATE_INFO = r"""
 options: {}
 notes:

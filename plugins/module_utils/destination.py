@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple, cast
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, cast
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -68,11 +68,11 @@ class Written(NamedTuple):
 
 
 class Destination:
-    """The files of the option ``destination``. Raises InvalidInput for paths that cannot be."""
+    """The files of the option ``destination``, or ``given`` in its place. Raises InvalidInput for paths that cannot be."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    def __init__(self, module: AnsibleModule, given: Optional[Mapping[str, Any]] = None) -> None:
         self._module = module
-        given = module.params["destination"]
+        given = module.params["destination"] if given is None else given
         self._passphrase: Optional[str] = given["pkcs12_passphrase"]
         if self._passphrase == "":
             raise InvalidInput("pkcs12_passphrase is empty; Java and Windows do not open such a file.")
@@ -302,7 +302,7 @@ def _is_known(option: str, name: str) -> bool:
 
     try:
         (pwd.getpwnam if option == "owner" else grp.getgrnam)(name)
-    except KeyError:
+    except (KeyError, ValueError):  # a NUL in the name is a ValueError
         return False
     return True
 

@@ -20,6 +20,7 @@ from .vault_errors import ExtcaError, InvalidInput, MissingLibrary, PermissionDe
 
 Spec = Dict[str, Any]
 
+_LONGEST_WAIT = 365 * 86400
 # Shorter lines of a PEM key are its markers or its end, and of other secrets too common to be censored everywhere.
 _SHORTEST_KEY_LINE = 40
 Parsed = TypeVar("Parsed")
@@ -115,16 +116,19 @@ class ExtcaModule(AnsibleModule):  # type: ignore[misc]  # ansible-core ships no
                 self.params["mount"], order = parse_order_reference(self.params["id"])
                 self.params.update(order._asdict())
             yield ExternalCA(self._connection, self.params["mount"])
-        except PermissionDenied as error:
-            lacking = self._connection.missing_capability(error)
-            advice = f" On {error.path} {lacking}." if lacking else " Check the token and its policies."
-            self.fail_json(msg=error.message + advice, **error.details)
         except ExtcaError as error:
-            self.fail_json(msg=error.message, **error.details)
+            self.fail_json(msg=self.explain(error), **error.details)
         except ImportError as error:  # what is imported only when it is needed
             self.fail_json(msg=MissingLibrary((error.name or "cryptography").partition(".")[0], error).message)
         finally:
             self._close()  # whatever has happened, the token of a login does not outlive the task
+
+    def explain(self, error: ExtcaError) -> str:
+        """An error's message, and of a refusal what the token lacks, which takes a request."""
+        if not isinstance(error, PermissionDenied) or self._connection is None:
+            return error.message
+        lacking = self._connection.missing_capability(error)
+        return error.message + (f" On {error.path} {lacking}." if lacking else " Check the token and its policies.")
 
     def _conceal(self, text: str) -> str:
         """What a server says, without the secrets of this task's options, nor a line of one that has several (a key)."""
@@ -157,8 +161,8 @@ class ExtcaModule(AnsibleModule):  # type: ignore[misc]  # ansible-core ships no
     def patience(self) -> Patience:
         """The options of waiting."""
         timeout, interval = self.params["wait_timeout"], self.params["poll_interval"]
-        if timeout < 0:
-            raise InvalidInput(f"wait_timeout {timeout} is negative; write seconds from 0 on.")
+        if not 0 <= timeout <= _LONGEST_WAIT:
+            raise InvalidInput(f"wait_timeout {timeout} is not between 0 and {_LONGEST_WAIT} seconds (a year).")
         if interval is not None and not 0.1 <= interval <= 3600:
             raise InvalidInput(
                 f"poll_interval {interval:g} is not between 0.1 and 3600 seconds; leave it out to adapt."

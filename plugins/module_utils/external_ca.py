@@ -150,6 +150,10 @@ class ExternalCA:
         self._path = quote(self.mount, safe="/")
         self._connection = connection
 
+    def on(self, mount: str) -> ExternalCA:
+        """The engine on another mount, over the same connection."""
+        return self if mount == self.mount else ExternalCA(self._connection, mount)
+
     # ------------------------------------------------------------------ the mount itself (sys/mounts)
 
     def mount_configuration(self) -> Optional[Dict[str, Any]]:

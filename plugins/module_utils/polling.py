@@ -205,11 +205,16 @@ class _Due(NamedTuple):
 
 
 def wait_for_all(
-    waiting: Sequence[Waiting[Any]], at_once: int, *, clock: Clock = SystemClock()
+    waiting: Sequence[Waiting[Any]],
+    at_once: int,
+    *,
+    is_own: Callable[[Exception], bool] = lambda error: True,
+    clock: Clock = SystemClock(),
 ) -> List[Optional[Exception]]:
     """Step all of these until each is over, ``at_once`` looks at the same time at most.
 
-    Returns what each raised, None where waiting just ended.
+    Returns what each raised, None where waiting just ended. What is not one's own (``is_own(error)`` is false) ends them all,
+    and is raised.
     """
     from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
     from heapq import heappop, heappush
@@ -229,7 +234,7 @@ def wait_for_all(
             for done in wait(looking, None if len(looking) == at_once else until_next, FIRST_COMPLETED).done:
                 number = looking.pop(done)
                 error = done.exception()
-                if error is not None and not isinstance(error, Exception):
+                if error is not None and not (isinstance(error, Exception) and is_own(error)):
                     raise error
                 outcome[number] = error
                 pause = None if error else done.result()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 from urllib.parse import unquote, urlsplit
@@ -53,7 +54,7 @@ class Answer(NamedTuple):
 
 
 class VaultConnection:
-    """A connection that is made, and logged in, with its first request.
+    """A connection that is made, and logged in, with its first request. Several threads may use it at the same time.
 
     ``options`` are the module's or plugin's; ``warn`` takes a text for the user; ``hide`` takes a secret that must never be
     shown; ``conceal`` makes secrets unreadable in what a server says. Raises the exceptions of :mod:`vault_errors`.
@@ -74,6 +75,8 @@ class VaultConnection:
         self._conceal = conceal
         self._client: Any = None
         self._revoke = False
+        # Held while one thread logs in, which takes requests of its own.
+        self._login = threading.RLock()
 
     # ------------------------------------------------------------------ requests
 
@@ -92,8 +95,9 @@ class VaultConnection:
         ``timeout`` (seconds) can only shorten the connection's own. ``creates`` tells that a POST makes what the path names
         where there is none, for which Vault asks for another capability than for a change.
         """
-        if self._client is None:
-            self._log_in()
+        with self._login:
+            if self._client is None:
+                self._log_in()
         try:
             return self._send(method, path, params=params, body=body, timeout=timeout)
         except PermissionDenied as error:
@@ -154,6 +158,7 @@ class VaultConnection:
 
     def _exchange(self, method: str, path: str, params: Any, body: Any, seconds: float) -> Any:
         import requests
+        import urllib3
 
         # requests' timeout is one of silence: a server that drips is stopped by the clock below.
         start = time.monotonic()
@@ -174,12 +179,13 @@ class VaultConnection:
                     if time.monotonic() - start > seconds + 1:
                         raise requests.exceptions.ReadTimeout("the answer came too slowly")
             return response, content
-        except requests.exceptions.RequestException as error:
-            raise self._unreachable(error, path, seconds) from None
         except UnicodeError:
             raise InvalidInput(
                 "The token or namespace has characters that no HTTP header can carry. Check for a copied space or quote."
             ) from None
+        # urllib3's own come through where requests does not expect them, such as for a host name that is too long.
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise self._unreachable(error, path, seconds) from None
 
     def _read(self, method: str, path: str, response: Any, content: bytes) -> Answer:
         status = response.status_code

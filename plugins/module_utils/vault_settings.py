@@ -15,6 +15,7 @@ from .durations import parse_duration
 from .vault_errors import InvalidInput
 
 DEFAULT_TIMEOUT = 30
+MOST_AT_ONCE = 50  # requests of one task; so many connections are kept alive
 _RETRIED = (412, 500, 502, 503)
 _TRUE = ("1", "t", "true", "y", "yes", "on")
 _FALSE = ("", "0", "f", "false", "n", "no", "off")
@@ -97,8 +98,8 @@ class VaultSettings:
                 return super().init_poolmanager(*args, **kwargs)
 
         session = requests.Session()
-        session.mount("https://", Transport(max_retries=self._retries(warn)))
-        session.mount("http://", HTTPAdapter(max_retries=self._retries(warn)))
+        session.mount("https://", Transport(max_retries=self._retries(warn), pool_maxsize=MOST_AT_ONCE))
+        session.mount("http://", HTTPAdapter(max_retries=self._retries(warn), pool_maxsize=MOST_AT_ONCE))
         session.proxies = self._proxies()
         session.cert = self._client_certificate()
         session.verify = self._verify()

@@ -102,6 +102,10 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         _below(f"{_ORDER}/fetch-cert", "read"),
         _below(f"{_ORDER}/status", "read", purpose="to tell why there is no certificate", without=GOES_ON),
     ),
+    "order_certificates": (
+        _below(f"{_ORDER}/fetch-cert", "read"),
+        _below(f"{_ORDER}/status", "read", purpose="to tell why there is no certificate", without=GOES_ON),
+    ),
     "certificate_info": (
         _below("role/{name}/cached", "read", purpose="with O(role_name)"),
         _below("lookup/cert/{serial}", "read"),

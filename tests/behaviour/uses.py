@@ -362,6 +362,18 @@ def order_certificate_not_yet(place: Place) -> Options:
     return {**_pending(place, "not-yet.example.com"), "wait": False}
 
 
+@_use("order_certificates", "completed")
+def order_certificates_completed(place: Place) -> Options:
+    names = ("one.example.com", "two.example.com")
+    return {"role_name": "web", "order_ids": [_issued(place, name)["order_id"] for name in names]}
+
+
+@_use("order_certificates", "not yet")
+def order_certificates_not_yet(place: Place) -> Options:
+    pending = _pending(place, "neither.example.com")
+    return {"role_name": "web", "order_ids": [pending["order_id"]], "wait": False}
+
+
 # ---------------------------------------------------------------------- certificates
 
 

@@ -45,6 +45,7 @@ PEOPLE: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "order_challenge_info",
             "order_challenge_fulfilled",
             "order_certificate",
+            "order_certificates",
             "certificate",
             "certificate_info",
             "certificate_revoke",
@@ -52,7 +53,7 @@ PEOPLE: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "host": (
         "A host that only fetches what was ordered for it. Put the name of its role in the place of the first '+'.",
-        ("order_certificate", "certificate_info"),
+        ("order_certificate", "order_certificates", "certificate_info"),
     ),
 }
 
