@@ -8,8 +8,9 @@ Texts in, plain values out; every function raises :class:`BadCertificate` (a Val
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any, List, NamedTuple, Optional, Sequence
+from typing import Any, Iterator, List, NamedTuple, Optional, Sequence
 
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----\r?\n.*?-----END \1-----", re.DOTALL)
 # 100 names of 253 characters are 25 kB; a certificate of a megabyte is an attack or an accident.
@@ -40,15 +41,16 @@ def pem_blocks(text: str, label: str) -> List[str]:
 
 def certificate_facts(pem: str) -> CertificateFacts:
     """Parse one PEM certificate."""
-    certificate = _load(pem)
-    return CertificateFacts(
-        serial_number=format_serial(certificate.serial_number),
-        not_before=_utc(certificate, "not_valid_before"),
-        not_after=_utc(certificate, "not_valid_after"),
-        subject=certificate.subject.rfc4514_string(),
-        issuer=certificate.issuer.rfc4514_string(),
-        identifiers=_identifiers(certificate),
-    )
+    with _parsing("the certificate"):
+        certificate = _load(pem)
+        return CertificateFacts(
+            serial_number=format_serial(certificate.serial_number),
+            not_before=_utc(certificate, "not_valid_before"),
+            not_after=_utc(certificate, "not_valid_after"),
+            subject=certificate.subject.rfc4514_string(),
+            issuer=certificate.issuer.rfc4514_string(),
+            identifiers=_identifiers(certificate),
+        )
 
 
 def format_serial(number: int) -> str:
@@ -62,7 +64,7 @@ def normalise_serial(serial_number: str) -> str:
     """The one spelling of a serial number: hex pairs joined by colons or dashes, or bare hex. Raises ValueError."""
     digits = re.sub(r"[:\- ]", "", serial_number.strip()).lower()
     if not re.fullmatch(r"[0-9a-f]{1,64}", digits):
-        raise ValueError(
+        raise BadCertificate(
             f"{serial_number[:80]!r} is not a serial number; write hex pairs joined by colons, such as '0a:1b:2c'"
         )
     return format_serial(int(digits, 16))
@@ -95,7 +97,8 @@ def check_certificate(
         raise BadCertificate(
             f"the certificate is for {', '.join(sorted(facts.identifiers))}, not for {', '.join(sorted(identifiers))}"
         )
-    _check_chain(leaf, [_load(one) for one in ca_chain])
+    with _parsing("the chain"):
+        _check_chain(leaf, [_load(one) for one in ca_chain])
     return facts
 
 
@@ -157,7 +160,8 @@ def csr_block(text: str) -> str:
 
 def csr_identifiers(pem: str) -> List[str]:
     """The DNS names that a certificate signing request asks for, lower case, sorted."""
-    return sorted(_identifiers(_load_csr(pem)))
+    with _parsing("the certificate signing request"):
+        return sorted(_identifiers(_load_csr(pem)))
 
 
 def csr_fingerprint(pem: str) -> str:
@@ -186,16 +190,34 @@ def _der_list(text: str) -> List[Any]:
     return [base64.b64decode("".join(block.split("\n")[1:-2])) for block in blocks]
 
 
+@contextmanager
+def _parsing(what: str) -> Iterator[None]:
+    """cryptography parses the parts of a certificate when they are first looked at, so that any look may find a fault."""
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    try:
+        yield
+    except BadCertificate:
+        raise
+    except (
+        ValueError,
+        UnsupportedAlgorithm,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    ) as error:
+        raise BadCertificate(f"{what} cannot be parsed: {error}") from None
+
+
 def _load(pem: str) -> Any:
     from cryptography import x509
 
     blocks = pem_blocks(pem, "CERTIFICATE")
     if not blocks:
         raise BadCertificate("there is no PEM certificate in the text")
-    try:
+    with _parsing("the certificate"):
         return x509.load_pem_x509_certificate(blocks[0].encode())
-    except ValueError as error:
-        raise BadCertificate(f"the certificate cannot be parsed: {error}") from None
 
 
 def _load_csr(pem: str) -> Any:
@@ -203,24 +225,22 @@ def _load_csr(pem: str) -> Any:
 
     try:
         csr = x509.load_pem_x509_csr(pem.encode())
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise BadCertificate(
             "the certificate signing request cannot be parsed; it must be PEM (BEGIN CERTIFICATE REQUEST)"
         ) from None
-    if not csr.is_signature_valid:
-        raise BadCertificate("the certificate signing request's signature is not valid")
-    return csr
+    with _parsing("the certificate signing request"):
+        if not csr.is_signature_valid:
+            raise BadCertificate("the certificate signing request's signature is not valid")
+        return csr
 
 
 def _public(holder: Any) -> bytes:
-    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    try:
+    with _parsing("the public key"):
         encoded: bytes = holder.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise BadCertificate(f"the public key cannot be read: {error}") from None
-    return encoded
+        return encoded
 
 
 def _utc(certificate: Any, name: str) -> datetime:
@@ -241,8 +261,6 @@ def _identifiers(holder: Any) -> List[str]:
         return [name.lower() for name in names.get_values_for_type(x509.DNSName)]
     except x509.ExtensionNotFound:
         return [str(one.value).lower() for one in holder.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    except ValueError as error:
-        raise BadCertificate(f"the certificate's extensions cannot be parsed: {error}") from None
 
 
 def _check_chain(leaf: Any, chain: Sequence[Any]) -> None:
@@ -255,7 +273,7 @@ def _check_chain(leaf: Any, chain: Sequence[Any]) -> None:
 
 
 def _signed_by(certificate: Any, issuer: Any) -> bool:
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
     try:
@@ -269,8 +287,6 @@ def _signed_by(certificate: Any, issuer: Any) -> bool:
             key.verify(signature, signed, ec.ECDSA(algorithm))
         else:  # Ed25519 and Ed448 sign without parameters
             key.verify(signature, signed)
-    except UnsupportedAlgorithm as error:
-        raise BadCertificate(f"the chain cannot be checked: {error}") from None
     except (InvalidSignature, TypeError, ValueError):
         return False
     return True
