@@ -154,9 +154,14 @@ from ansible_collections.certops.vault_extca.plugins.module_utils.certificate_lo
 from ansible_collections.certops.vault_extca.plugins.module_utils.vault_errors import ExtcaError
 
 
+_OWN_VARIABLES = ("ansible_hashi_vault_", "ansible_vault_extca_")
+
+
 class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core ships no types
     def run(self, terms: List[Any], variables: Any = None, **kwargs: Any) -> List[Dict[str, Any]]:
-        self.set_options(var_options=variables, direct=kwargs)
+        # Variables arrive as they are written, and may be templates themselves.
+        own = {name: value for name, value in (variables or {}).items() if name.startswith(_OWN_VARIABLES)}
+        self.set_options(var_options=self._templar.template(own) if own else {}, direct=kwargs)
         try:
             return look_up_certificates(terms, self.get_options(), warn=Display().warning)
         except ExtcaError as error:
