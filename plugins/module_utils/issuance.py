@@ -17,7 +17,18 @@ from .durations import RenewBefore
 from .external_ca import Certificate, ExternalCA, Order, OrderReference
 from .fulfilment import describe, mark
 from .identifiers import same_spelling
-from .orders import Issued, failure, obtain_certificate, patiently, unfulfilled, unread_order, verify, wait_for_order
+from .order_progress import telling
+from .orders import (
+    Issued,
+    Progress,
+    failure,
+    obtain_certificate,
+    patiently,
+    unfulfilled,
+    unread_order,
+    verify,
+    wait_for_order,
+)
 from .polling import Clock, Patience
 from .reuse import find_cached, find_issued, find_order
 from .unfinished_work import UnfinishedWork
@@ -163,8 +174,9 @@ def issue(
         return patience._replace(timeout=max(deadline - clock.monotonic(), 0))
 
     try:
-        answer_challenges(external_ca, reference, challenges, left, work, warn=warn, clock=clock)
-        issued = obtain_certificate(external_ca, reference, left(), clock=clock)
+        with telling(reference, patience.timeout, clock=clock) as progress:
+            answer_challenges(external_ca, reference, challenges, left, work, warn=warn, progress=progress, clock=clock)
+            issued = obtain_certificate(external_ca, reference, left(), progress=progress, clock=clock)
     finally:
         withdraw(challenges.responders, work)
     return _checked(FROM_ORDER, reference, cast(Certificate, issued.certificate), request)
@@ -196,6 +208,7 @@ def answer_challenges(
     work: UnfinishedWork,
     *,
     warn: Warn,
+    progress: Progress,
     clock: Clock,
 ) -> None:
     """Wait until the order needs somebody (or ends without), answer what nobody else does, and tell Vault.
@@ -209,6 +222,7 @@ def answer_challenges(
             reference,
             left(),
             until=lambda seen: order_states.is_terminal(seen["order_status"]) or _needs_somebody(seen),
+            progress=progress,
             clock=clock,
         )
     except PermissionDenied as error:

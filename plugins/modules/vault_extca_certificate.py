@@ -130,6 +130,9 @@ attributes:
     details: Shows names, serial number and validity.
 notes:
   - RV(private_key) is a secret. Use C(no_log=true) on the task where it is returned.
+  - While it waits for more than two seconds, the task shows on the controller each change of the order's state, and a line every 15
+    seconds. Not with C(async), nor with callbacks that print something else than the default one's lines, nor where the callback's
+    C(display_ok_hosts) is off. The lines hold the order's id, its state and numbers, and are shown with C(no_log=true) too.
   - In O(destination), the name of the first file that holds the key (or else of the first file) decides where unfinished work is recorded.
     Do not change it while a run is unfinished.
 seealso:

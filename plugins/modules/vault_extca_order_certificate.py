@@ -54,6 +54,9 @@ options:
     choices: [all, public, none]
     default: all
 notes:
+  - While it waits for more than two seconds, the task shows on the controller each change of the order's state, and a line every 15
+    seconds. Not with C(async), nor with callbacks that print something else than the default one's lines, nor where the callback's
+    C(display_ok_hosts) is off. The lines hold the order's id, its state and numbers, and are shown with C(no_log=true) too.
   - RV(private_key) is a secret. Use C(no_log=true) on the task, and O(facts=public) or O(facts=none) unless later tasks need the
     key as a fact.
 seealso:
@@ -219,6 +222,7 @@ from ansible_collections.certops.vault_extca.plugins.module_utils.extca_module i
     WAITING,
     ExtcaModule,
 )
+from ansible_collections.certops.vault_extca.plugins.module_utils.order_progress import telling
 from ansible_collections.certops.vault_extca.plugins.module_utils.order_results import certificate_result, facts
 from ansible_collections.certops.vault_extca.plugins.module_utils.orders import obtain_certificate
 
@@ -237,9 +241,14 @@ def main() -> None:
     with module.external_ca() as external_ca:
         order, destination = module.order_reference(), destination_of(module)
         patience = module.patience() if module.params["wait"] and not module.check_mode else None
-        issued = obtain_certificate(
-            external_ca, order, patience, certificate_format=module.params["certificate_format"]
-        )
+        with telling(order, module.params["wait_timeout"]) as progress:
+            issued = obtain_certificate(
+                external_ca,
+                order,
+                patience,
+                certificate_format=module.params["certificate_format"],
+                progress=progress,
+            )
         result = deliver(destination, certificate_result(external_ca.mount, order, issued), module.patience())
         module.exit_json(**facts(result, module.params["facts"]), **result)
 
