@@ -7,9 +7,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+_ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 _REPLACED = (
     (re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----\n?", re.DOTALL), r"<PEM \1>"),
-    (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<id>"),
+    (_ID, "<id>"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"), "<moment>"),
     (re.compile(r"\b[0-9a-f]{2}(:[0-9a-f]{2}){3,}\b"), "<hex pairs>"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<digest>"),
@@ -26,7 +27,9 @@ _LEFT_OUT = ("elapsed", "polls", "invocation")
 def plain(value: Any, mount: str, folder: str) -> Any:
     """A result in a form that equals that of another run with the same outcome."""
     if isinstance(value, dict):
-        return {key: plain(one, mount, folder) for key, one in sorted(value.items()) if key not in _LEFT_OUT}
+        kept = [(key, value[key]) for key in sorted(value) if key not in _LEFT_OUT]
+        # Ids of orders sort by their age, so those of two runs get the same numbers.
+        return {_key(key, number): plain(one, mount, folder) for number, (key, one) in enumerate(kept)}
     if isinstance(value, (list, tuple)):
         # An ACME server names the challenges of an identifier in any order.
         by_type = isinstance(value, list) and all(isinstance(one, dict) and "challenge_type" in one for one in value)
@@ -38,6 +41,10 @@ def plain(value: Any, mount: str, folder: str) -> Any:
     for pattern, replacement in _REPLACED:
         text = pattern.sub(replacement, text)
     return text
+
+
+def _key(key: str, number: int) -> str:
+    return f"<id {number}>" if _ID.fullmatch(key) else key
 
 
 def differences(one: Any, other: Any, where: str = "") -> list[str]:

@@ -60,6 +60,7 @@ PEOPLE: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 def fragments() -> str:
     """plugins/doc_fragments/rights.py: the least policy as notes of each module."""
+    # REUSE-IgnoreStart
     lines = [
         "# SPDX-License-Identifier: GPL-3.0-or-later",
         "# Copyright: certops.vault_extca contributors",
@@ -71,6 +72,7 @@ def fragments() -> str:
         "",
         "class ModuleDocFragment:",
     ]
+    # REUSE-IgnoreEnd
     for module, rights in RIGHTS.items():
         notes = [wrapped for right in rights for wrapped in _note(right)]
         lines += [f'    {module.upper()} = r"""', "options: {}", "notes:", *notes, '"""', ""]
