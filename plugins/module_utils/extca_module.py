@@ -161,8 +161,10 @@ class ExtcaModule(AnsibleModule):  # type: ignore[misc]  # ansible-core ships no
     def patience(self) -> Patience:
         """The options of waiting."""
         timeout, interval = self.params["wait_timeout"], self.params["poll_interval"]
-        if not 0 <= timeout <= _LONGEST_WAIT:
-            raise InvalidInput(f"wait_timeout {timeout} is not between 0 and {_LONGEST_WAIT} seconds (a year).")
+        if timeout < 0:
+            raise InvalidInput(f"wait_timeout {timeout} is negative; write seconds from 0 on.")
+        if timeout > _LONGEST_WAIT:
+            raise InvalidInput(f"wait_timeout {timeout} is longer than {_LONGEST_WAIT} seconds, which are a year.")
         if interval is not None and not 0.1 <= interval <= 3600:
             raise InvalidInput(
                 f"poll_interval {interval:g} is not between 0.1 and 3600 seconds; leave it out to adapt."

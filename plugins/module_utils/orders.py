@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, TypeVar, cast
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, TypeVar, cast
 
 from . import certificates, order_states
 from .challenge_proofs import DNS_01
@@ -275,11 +275,8 @@ def verify(issued: Issued) -> certificates.CertificateFacts:
             csr=order["csr"] if order and order["csr"] and not certificate["private_key"] else None,
             serial_number=certificate["serial_number"],
         )
-        missing = sorted({same_spelling(one) for one in order["identifiers"]} - set(facts.identifiers)) if order else []
-        if missing:
-            raise certificates.BadCertificate(
-                f"the certificate is for {', '.join(facts.identifiers)} and lacks {', '.join(missing)}"
-            )
+        if order and order["identifiers"]:
+            _check_names(facts.identifiers, {same_spelling(one) for one in order["identifiers"]})
     except certificates.BadCertificate as error:
         raise OrderFailed(
             f"What Vault returned for the order cannot be used: {error}. Nothing was returned or written. Check that nothing "
@@ -287,6 +284,15 @@ def verify(issued: Issued) -> certificates.CertificateFacts:
             **(public(order) if order else {}),
         ) from None
     return facts
+
+
+def _check_names(certified: Sequence[str], ordered: Set[str]) -> None:
+    """A CA certifies what an order is for, no less and no more (RFC 8555 section 7.4)."""
+    missing, added = sorted(ordered - set(certified)), sorted(set(certified) - ordered)
+    if missing:
+        raise certificates.BadCertificate(f"the certificate is for {_join(certified)} and lacks {_join(missing)}")
+    if added:
+        raise certificates.BadCertificate(f"the certificate is also for {_join(added)}, which nobody has ordered")
 
 
 def public(order: Order) -> Dict[str, Any]:

@@ -15,6 +15,7 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 from urllib.parse import unquote, urlsplit
 
+from . import deadlines
 from .vault_errors import (
     BadRequest,
     InvalidInput,
@@ -160,8 +161,6 @@ class VaultConnection:
         import requests
         import urllib3
 
-        # requests' timeout is one of silence: a server that drips is stopped by the clock below.
-        start = time.monotonic()
         try:
             response = self._client.adapter.request(
                 method, f"/v1/{path}", raise_exception=False, params=params, json=body, timeout=seconds, stream=True
@@ -176,16 +175,18 @@ class VaultConnection:
                             f"{LARGEST_ANSWER >> 20} MiB. Check that url is Vault's address.",
                             path=path,
                         )
-                    if time.monotonic() - start > seconds + 1:
-                        raise requests.exceptions.ReadTimeout("the answer came too slowly")
+            if deadlines.finish():
+                raise requests.exceptions.ReadTimeout("the answer came too slowly")
             return response, content
         except UnicodeError:
             raise InvalidInput(
                 "The token or namespace has characters that no HTTP header can carry. Check for a copied space or quote."
             ) from None
-        # urllib3's own come through where requests does not expect them, such as for a host name that is too long.
-        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise self._unreachable(error, path, seconds) from None
+        # urllib3's own come through where requests does not expect them, such as for a host name that is too long; a
+        # ValueError is what a Location that is no URL becomes.
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+            late = requests.exceptions.ReadTimeout("the answer came too slowly") if deadlines.finish() else None
+            raise self._unreachable(late or error, path, seconds) from None
 
     def _read(self, method: str, path: str, response: Any, content: bytes) -> Answer:
         status = response.status_code
@@ -257,7 +258,16 @@ class VaultConnection:
                 "VAULT_DISABLE_REDIRECTS forbids to follow. Set url to the address of the active node.",
                 path=path,
             )
-        here, there = urlsplit(self._client.adapter.base_uri), urlsplit(location)
+        here = urlsplit(self._client.adapter.base_uri)
+        try:
+            there = urlsplit(location)
+            _port = there.port
+        except ValueError:
+            raise VaultError(
+                f"Vault at {self.settings.shown_address()} redirects to {without_password(location)[:_TEXT_SHOWN]!r}, which is no "
+                "address. Check that nothing between answers for it, or set url to the active node.",
+                path=path,
+            ) from None
         if not there.scheme and not there.netloc:
             return
         if there.hostname != here.hostname or (here.scheme == "https" and there.scheme != "https"):

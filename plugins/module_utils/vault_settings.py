@@ -11,6 +11,7 @@ import os
 import re
 from typing import Any, Callable, Dict, Mapping, Optional
 
+from . import deadlines
 from .durations import parse_duration
 from .vault_errors import InvalidInput
 
@@ -87,19 +88,12 @@ class VaultSettings:
     def session(self, warn: Callable[[str], None]) -> Any:
         """A session of the library requests: TLS, client certificate, proxies, retries."""
         import requests
-        from requests.adapters import HTTPAdapter
 
+        options = {"max_retries": self._retries(warn), "pool_maxsize": MOST_AT_ONCE}
         server_name = self.environ.get("VAULT_TLS_SERVER_NAME")
-
-        class Transport(HTTPAdapter):
-            def init_poolmanager(self, *args: Any, **kwargs: Any) -> Any:
-                if server_name:
-                    kwargs.update(server_hostname=server_name, assert_hostname=server_name)
-                return super().init_poolmanager(*args, **kwargs)
-
         session = requests.Session()
-        session.mount("https://", Transport(max_retries=self._retries(warn), pool_maxsize=MOST_AT_ONCE))
-        session.mount("http://", HTTPAdapter(max_retries=self._retries(warn), pool_maxsize=MOST_AT_ONCE))
+        session.mount("https://", deadlines.adapter(server_hostname=server_name, **options))
+        session.mount("http://", deadlines.adapter(**options))
         session.proxies = self._proxies()
         session.cert = self._client_certificate()
         session.verify = self._verify()
