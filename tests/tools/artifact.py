@@ -63,6 +63,10 @@ def _check_files(artifact: Path) -> int:
     return len(names)
 
 
+# Never talks to Vault: the group's defaults (address, token) must not reach the hosts that it runs on.
+_WITHOUT_VAULT = {"vault_extca_certificate_files"}
+
+
 def _check_modules(installed: Path, collections: Path) -> int:
     modules = {path.stem for path in (REPOSITORY / "plugins" / "modules").glob("vault_extca_*.py")}
     listed = _modules(collections)
@@ -70,8 +74,9 @@ def _check_modules(installed: Path, collections: Path) -> int:
         raise ArtifactError(f"ansible-doc lists {sorted(listed)}, but there are {sorted(modules)}")
     runtime = yaml.safe_load((installed / "meta" / "runtime.yml").read_text())
     group = set(runtime["action_groups"]["vault_extca"])
-    if group != modules:
-        raise ArtifactError(f"the action group and the modules differ: {', '.join(sorted(group ^ modules))}")
+    wanted = modules - _WITHOUT_VAULT
+    if group != wanted:
+        raise ArtifactError(f"the action group and the modules differ: {', '.join(sorted(group ^ wanted))}")
     readme = (installed / "README.md").read_text()
     unmentioned = [module for module in sorted(modules) if f"`{module}`" not in readme]
     if unmentioned:
