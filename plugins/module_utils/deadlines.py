@@ -79,8 +79,11 @@ def _watched(base: Any) -> Any:
 
         def _stop(self) -> None:
             self.overdue = True
+            plain = self.sock
+            if plain is None:
+                return  # it has just ended by itself
             # Not SSLSocket's own method, which is not for another thread than the one that reads.
-            with contextlib.suppress(OSError, AttributeError):
-                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(plain, socket.SHUT_RDWR)
 
     return Watched

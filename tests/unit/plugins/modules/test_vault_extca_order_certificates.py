@@ -307,7 +307,7 @@ def test_two_orders_for_the_same_name_do_not_overwrite_each_other(
         ({"role_name": "../../sys/policies/acl/root"}, "role_name '../../sys/policies/acl/root' cannot be used"),
         ({"order_ids": ["a/../b"]}, "order_id 'a/../b' cannot be used"),
         ({"mount": "a/../sys"}, "mount 'a/../sys' is not the path of a mount"),
-        ({"wait_timeout": -1}, "wait_timeout -1 is not between"),
+        ({"wait_timeout": -1}, "wait_timeout -1 is negative"),
         ({"ids": ["nonsense"], "role_name": None, "order_ids": None}, "id 'nonsense' is not of the form"),
         (
             {"ids": [f"{path(0)}/certificate", f"{path(0, 'm')}/certificate"], "role_name": None, "order_ids": None},
