@@ -151,7 +151,11 @@ class Matrix:
         if module in ("order_certificate", "order_certificates"):
             stage.bench.dev("PUT", "scripts", {"stay": slow})
             reference = {"role_name": "web", "order_id": stage.engine.order(stage.known)}
-            return Job(reference if module == "order_certificate" else {"orders": [reference]})
+            return Job(
+                reference
+                if module == "order_certificate"
+                else {"role_name": "web", "order_ids": [reference["order_id"]]}
+            )
         if module == "order_challenge_info":
             stage.bench.dev("PUT", "scripts", {"stay": slow})
             return Job({"role_name": "web", "order_id": stage.engine.order(), "challenge_type": "http-01"})

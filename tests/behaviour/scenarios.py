@@ -201,7 +201,7 @@ def _order_certificate(stage: Stage) -> Job:
 
 @_job
 def _order_certificates(stage: Stage) -> Job:
-    options = {"orders": [_completed(stage)], "wait_timeout": 2}
+    options = {"role_name": "web", "order_ids": [stage.known_order], "wait_timeout": 2}
     return Job(options, waits_on="/status$")
 
 
