@@ -24,7 +24,7 @@ JITTER = 0.15
 JITTER_ONCE = 0.85
 JITTER_AT_LONGEST = 0.01
 # A Retry-After is lengthened by up to this share of itself: a server turns many away in one instant.
-SPREAD = 0.5
+SPREAD = 1.0
 # Less than this before the deadline is the deadline: clocks and sums of pauses are not exact.
 INSTANT = 0.001
 

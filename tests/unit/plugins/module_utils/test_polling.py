@@ -5,13 +5,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from random import Random
+from statistics import mean
 
 import pytest
-from ansible_collections.certops.vault_extca.plugins.module_utils.polling import Patience, Schedule, Waited, wait_until
+from ansible_collections.certops.vault_extca.plugins.module_utils.polling import (
+    Patience,
+    Schedule,
+    Waited,
+    Waiting,
+    wait_for_all,
+    wait_until,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ...support import ManualClock
+from ...waiting import FixedPoll, busiest, crowd, forks, life, turned_away, watch
 
 
 class Passing(Exception):
@@ -69,9 +79,40 @@ def test_pauses_are_short_again_when_trouble_has_passed() -> None:
     assert clock.slept == pytest.approx([0.25, 0.375, 0.5625, 0.25])
 
 
-def test_jitter_only_shortens() -> None:
+def nominal_pauses(elapsed_after_each: list[float]) -> Iterator[float]:
+    """The rule without jitter: 0.25 s, half as long again, 2 s at most in the first minute, then 10 s."""
+    pause = 0.25
+    for elapsed in elapsed_after_each:
+        pause = min(pause, 2.0 if elapsed < 60 else 10.0)
+        yield pause
+        pause *= 1.5
+
+
+@given(st.integers(0, 2**32))
+def test_jitter_only_shortens_and_stays_within_its_shares(seed: int) -> None:
+    schedule, elapsed, moments, pauses = Schedule(rng=Random(seed).random), 0.0, [], []
+    while elapsed < 150:
+        moments.append(elapsed)
+        pauses.append(schedule.pause(elapsed))
+        elapsed += pauses[-1]
+    rules = list(nominal_pauses(moments))
+    for pause, rule, before in zip(pauses, rules, [0.0, *rules]):
+        first_of_the_longest = rule in (2.0, 10.0) and rule != before
+        assert rule * (0.15 if first_of_the_longest else 0.99 if rule == before else 0.85) <= pause <= rule
+
+
+def test_the_longest_pauses_are_spread_once_and_again_after_trouble_that_met_all() -> None:
     schedule = Schedule(rng=lambda: 1.0)
-    assert schedule.pause(0) == pytest.approx(0.25 * 0.85)
+
+    def first_two_of_the_longest() -> list[float]:
+        pauses = [schedule.pause(30) for _look in range(8)]
+        return pauses[-2:]
+
+    assert first_two_of_the_longest() == pytest.approx([2 * 0.15, 2 * 0.99])
+    schedule.restart()
+    assert first_two_of_the_longest() == pytest.approx([2 * 0.99, 2 * 0.99])
+    schedule.restart(together=True)
+    assert first_two_of_the_longest() == pytest.approx([2 * 0.15, 2 * 0.99])
 
 
 @pytest.mark.parametrize("timeout", [0, 0.1, 5, 100])
@@ -102,6 +143,17 @@ def test_what_a_server_asks_for_comes_on_top_of_the_pause() -> None:
     error.retry_after = 30.0
     wait(clock, iter([error, "done"]), 300)
     assert clock.slept == pytest.approx([30.25])
+
+
+def test_what_a_server_asks_for_is_spread() -> None:
+    assert Schedule(rng=lambda: 1.0).pause(0, retry_after=30.0) == pytest.approx(60 + 0.25 * 0.85)
+
+
+def test_a_server_that_asked_for_fewer_requests_is_not_thanked_with_more() -> None:
+    clock, error = ManualClock(), Passing()
+    error.retry_after = 30.0
+    wait(clock, iter(["a", "a", error, "a", "done"]), 300)
+    assert clock.slept == pytest.approx([0.25, 0.375, 30.5625, 0.84375])
 
 
 def test_trouble_that_lasts_is_kept_for_the_caller() -> None:
@@ -144,3 +196,110 @@ def test_a_look_knows_how_long_it_may_take_and_progress_is_told() -> None:
     )
     assert allowed == [10, 6, 2, 1]
     assert told == [("waiting", 0), ("waiting", 4), ("waiting", 8), ("waiting", 10)]
+
+
+# ---------------------------------------------------------------------- many at once
+
+
+def steps(clock: ManualClock, timeout: float, *values: str | Exception) -> Waiting[str]:
+    """A wait that sees these values in turn."""
+    seen = iter(values)
+
+    def look(_seconds: float) -> str:
+        value = next(seen)
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    return Waiting(
+        look,
+        lambda value: value == "done",
+        Patience(timeout),
+        survives=lambda error, elapsed: isinstance(error, Passing),
+        clock=clock,
+        rng=lambda: 0.0,
+    )
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 50])
+def test_many_are_waited_for_as_long_as_the_longest_of_them(at_once: int) -> None:
+    clock = ManualClock()
+    waiting = [steps(clock, 300, *["a"] * number, "done") for number in range(10)]
+    assert wait_for_all(waiting, at_once, clock=clock) == [None] * 10
+    assert [one.waited.polls for one in waiting] == list(range(1, 11))
+    assert all(one.waited.settled for one in waiting)
+    alone = ManualClock()
+    wait(alone, iter([*["a"] * 9, "done"]), 300)
+    assert clock.now == pytest.approx(alone.now)
+
+
+def test_of_many_each_has_its_own_failure() -> None:
+    clock = ManualClock()
+    failure = KeyError("b")
+    waiting = [steps(clock, 300, "a", "done"), steps(clock, 300, "a", failure), steps(clock, 300, "done")]
+    assert wait_for_all(waiting, 2, clock=clock) == [None, failure, None]
+
+
+def test_what_is_not_one_s_own_ends_all() -> None:
+    clock = ManualClock()
+    waiting = [steps(clock, 300, *["a"] * 20), steps(clock, 300, "a", KeyError("b"))]
+    with pytest.raises(KeyError):
+        wait_for_all(waiting, 2, is_own=lambda error: not isinstance(error, KeyError), clock=clock)
+    assert sum(clock.slept) < 1
+
+
+def test_many_end_at_the_deadline() -> None:
+    clock = ManualClock()
+    waiting = [steps(clock, 20, *["a"] * 100) for _number in range(5)]
+    wait_for_all(waiting, 3, clock=clock)
+    assert [one.waited.elapsed for one in waiting] == pytest.approx([20.0] * 5)
+
+
+# ---------------------------------------------------------------------- what it comes to, simulated
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shape", "most_requests", "most_delay"),
+    [
+        (0.5, "quick issuance", 1.6, 0.2),
+        (2, "quick issuance", 2.3, 0.5),
+        (2, "issuance of a second or two", 2.6, 0.5),
+        (5, "quick issuance", 2.1, 0.7),
+        (5, "issuance of a second or two", 2.3, 0.5),
+        (5, "halves", 2.6, 0.7),
+        (20, "quick issuance", 1.6, 1.0),
+        (20, "issuance of a second or two", 1.6, 0.5),
+        (60, "quick issuance", 1.2, 1.0),
+        (60, "issuance of a second or two", 1.2, 0.5),
+        (300, "slow issuance", 0.5, 10),
+        (300, "halves", 0.5, 10),
+    ],
+)
+def test_beside_a_fixed_poll(seconds: float, shape: str, most_requests: float, most_delay: float) -> None:
+    """Requests and the mean delay, as multiples of those of a poll every two seconds."""
+    rng = Random(1)
+    lives = [life(seconds, shape, rng) for _order in range(1500)]
+    ours = [watch(one, Schedule(rng=rng.random)) for one in lives]
+    fixed = [watch(one, FixedPoll()) for one in lives]
+    assert mean(one.requests for one in ours) <= most_requests * mean(one.requests for one in fixed)
+    assert mean(one.delay for one in ours) <= most_delay * mean(one.delay for one in fixed)
+
+
+@pytest.mark.parametrize("starts", [[0.0] * 1000, forks(1000, 50, 0.5)], ids=["all at once", "50 forks"])
+def test_a_thousand_hosts_do_not_ask_as_one(starts: list[float]) -> None:
+    last = starts[-1]
+    moments = crowd(starts, 300, Random(1))
+    assert busiest(moments, last + 5, 60) <= 1.5
+    assert busiest(moments, last + 90, 300) <= 1.5
+
+
+def test_the_simulation_sees_bursts() -> None:
+    """Hosts that ask every two seconds, without jitter, do ask as one."""
+    moments = crowd([0.0] * 100, 60, Random(1), schedule=lambda rng: FixedPoll())
+    assert busiest(moments, 5, 60) > 1.9
+
+
+def test_those_that_a_quota_turns_away_come_back_spread_out() -> None:
+    moments, refused = turned_away(1000, 120, 100, 5.0, Random(1))
+    assert refused > 1000
+    assert busiest(moments, 15, 120) <= 2.5
