@@ -129,7 +129,8 @@ def mark(
             if order["order_status"] != order_states.AWAITING_CHALLENGE_FULFILLMENT:
                 break  # somebody else has marked the last one in the meantime
             # What Vault refuses here is a challenge that is offered and pending, of an order that awaits it.
-            warn(f"Vault takes the {challenge_type} challenge of {identifier} to be fulfilled already: {error}")
+            said = "; ".join(error.errors) or f"status {error.status}"
+            warn(f"Vault takes the {challenge_type} challenge of {identifier} to be fulfilled already: {said}")
     return marked
 
 
