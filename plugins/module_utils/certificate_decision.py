@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import product
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from . import certificate_files as files
-from .certificate_files import Material, Part
+from .certificate_files import Found, Material, Part
 from .certificates import BadCertificate, CertificateFacts, certificate_facts, check_certificate
 from .durations import RenewBefore, format_moment, say_duration
 
@@ -21,10 +21,6 @@ class Wanted(NamedTuple):
     renew_before: RenewBefore
     private_key: Optional[str] = None  # PEM of the one key that it must be for
     key_type: Optional[str] = None  # such as ec-256; None: any
-
-
-# What was found at a path: its part, or the rest of a sentence that says why there is none ("does not exist").
-Found = Union[Part, str]
 
 
 class Decision(NamedTuple):
@@ -40,18 +36,6 @@ class Decision(NamedTuple):
     reason: str
     facts: Optional[CertificateFacts]
     but_for_chain: Optional[Material] = None
-
-
-def summary(facts: Optional[CertificateFacts]) -> Dict[str, Any]:
-    """What results and diffs tell of a certificate: names, serial number and validity."""
-    if facts is None:
-        return {}
-    return {
-        "identifiers": facts.identifiers,
-        "serial_number": facts.serial_number,
-        "not_before": format_moment(facts.not_before),
-        "not_after": format_moment(facts.not_after),
-    }
 
 
 def decide(paths: Mapping[str, str], found: Mapping[str, Found], wanted: Wanted, now: datetime) -> Decision:
@@ -92,8 +76,8 @@ def _good(material: Material, paths: Mapping[str, str], found: Mapping[str, Foun
         reasons.append(f"{path} {part if isinstance(part, str) else 'does not belong to the certificate beside it'}")
     if reasons:
         return Decision(material, stale, "; ".join(reasons), facts)
-    due = wanted.renew_before.moment(facts.not_before, facts.not_after)
-    reason = f"valid until {format_moment(facts.not_after)}, due for renewal from {format_moment(due)} on"
+    due = next_renewal(facts, wanted.renew_before)
+    reason = f"valid until {format_moment(facts.not_after)}, due for renewal from {due} on"
     return Decision(material, [], reason, facts)
 
 
@@ -131,6 +115,12 @@ def _problem(
     except BadCertificate as error:
         return _Problem(str(error), material)
     return None
+
+
+def next_renewal(facts: CertificateFacts, renew_before: RenewBefore) -> str:
+    """The first whole second at which a certificate is due for renewal (RFC 3339)."""
+    moment = renew_before.moment(facts.not_before, facts.not_after)
+    return format_moment(moment + timedelta(microseconds=-moment.microsecond % 1_000_000))
 
 
 def due_reason(facts: CertificateFacts, renew_before: RenewBefore, now: datetime) -> Optional[str]:

@@ -40,6 +40,10 @@ class Part(NamedTuple):
     private_key: Optional[str] = None
 
 
+# What was found at a path: its part, or the rest of a sentence that says why there is none ("does not exist").
+Found = Union[Part, str]
+
+
 def parse(kind: str, content: bytes, passphrase: Optional[str] = None) -> Part:
     """Read a file of this kind. Raises BadCertificate with the rest of a sentence that began with the file's path."""
     if kind == PKCS12:

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, cast
 
-from .certificate_decision import Decision, Wanted, decide, due_reason, summary
+from .certificate_decision import Decision, Wanted, decide, due_reason, next_renewal, summary
 from .certificate_files import Material, assemble, public_der
 from .certificates import CertificateFacts, certificate_facts
 from .destination import Destination, Written
-from .durations import format_moment, parse_renew_before
+from .durations import parse_renew_before
 from .extca_module import ExtcaModule
 from .external_ca import ExternalCA, OrderReference, format_order_reference
 from .identifiers import normalise_identifiers
@@ -306,7 +306,7 @@ class DesiredCertificate:
             "ca_chain": material.chain,
             "fullchain": material.leaf + "".join(material.chain),
             **summary(facts),
-            "next_renewal": format_moment(self._renew_before.moment(facts.not_before, facts.not_after)),
+            "next_renewal": next_renewal(facts, self._renew_before),
             **written.result(),
         }
         if reference is not None:
@@ -333,7 +333,9 @@ def _ending_in_order() -> Iterator[None]:
     def end(number: int, _frame: Any) -> None:
         raise Ended(f"The task was ended by {signal.Signals(number).name}. The next run goes on where it was.")
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # Under nohup, SIGHUP is ignored, and stays so.
+    heeded = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in heeded}
     try:
         yield
     finally:

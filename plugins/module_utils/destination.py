@@ -11,9 +11,8 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, cast
 from ansible.module_utils.basic import AnsibleModule
 
 from . import certificate_files as kinds
-from .certificate_decision import Found, summary
-from .certificate_files import Material
-from .certificates import BadCertificate, certificate_facts
+from .certificate_files import Found, Material
+from .certificates import BadCertificate, certificate_facts, summary
 from .file_set import Move, NewFile, check_place, discard_leftovers, finish_moves, replace_files
 from .polling import Clock, Patience, SystemClock
 from .unfinished_work import UnfinishedWork, open_work, record_path

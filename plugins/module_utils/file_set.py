@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 from typing import Callable, List, NamedTuple, Optional, Sequence
 
 from .vault_errors import ExtcaError, InvalidInput
@@ -121,6 +122,8 @@ def _in_a_process_of_its_own(work: Callable[[], Optional[str]]) -> Optional[str]
         outcome = b""
         try:
             os.setsid()
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)
             outcome = b"\n" + (work() or "").encode()
         finally:
             os.write(writer, outcome)

@@ -9,11 +9,11 @@ from typing import Any, Dict, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .certificate_decision import Decision, Wanted, decide, summary
+from .certificate_decision import Decision, Wanted, decide, next_renewal, summary
 from .certificate_files import Material, assemble
 from .certificates import BadCertificate, check_certificate
 from .destination import Destination, Written
-from .durations import RenewBefore, format_moment, parse_renew_before
+from .durations import RenewBefore, parse_renew_before
 from .identifiers import normalise_identifiers
 from .polling import Patience
 from .vault_errors import InvalidInput
@@ -62,7 +62,7 @@ def _result(
         **written.result(),
     }
     if facts is not None:
-        result["next_renewal"] = format_moment(renew_before.moment(facts.not_before, facts.not_after))
+        result["next_renewal"] = next_renewal(facts, renew_before)
     if module._diff:
         result["diff"] = {"before": summary(before.facts), "after": summary(facts)}
     return result

@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 import datetime
+import json
 import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.behaviour.harness import Result, fresh_name
-from tests.testbed import Nginx
+from tests.testbed import Nginx, Pebble, PebbleOptions
 from tests.testbed.ports import free_port
+from tests.tools.tree import BUILD, REPOSITORY
 from tests.unit.issuing import SmallCA, key_pem, new_key, pem
 
 from .site import Site, is_pair, leaf, openssl, serial
@@ -49,6 +53,78 @@ def test_a_good_certificate_needs_neither_vault_nor_token(site: Site) -> None:
     site.run(options)
     result = site.run({**options, "url": "http://127.0.0.1:9", "token": None})
     assert result["changed"] is False
+
+
+def test_a_good_certificate_costs_no_http_library(site: Site) -> None:
+    options = {**site.options(fresh_name()), "url": "http://127.0.0.1:9", "token": "hvs.unused"}
+    site.run(site.options(*options["identifiers"]))
+    code = (
+        "import json, sys\n"
+        "from tests.unit.running import run_main\n"
+        "result = run_main('vault_extca_certificate', json.load(sys.stdin))\n"
+        "heavy = {'hvac', 'requests', 'urllib3', 'ssl', 'http.server', 'http.client', 'socketserver'}\n"
+        "print(json.dumps([result['changed'], sorted(heavy & set(sys.modules))]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=json.dumps(options),
+        env={"PYTHONPATH": f"{REPOSITORY}:{BUILD / 'links'}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == [False, []]
+
+
+def test_a_certificate_is_renewed_when_its_time_has_come(site: Site) -> None:
+    dns_server = site.bench.challtestsrv.dns_server
+    with Pebble(site.bench.ca, PebbleOptions(dns_server=dns_server, validity=8)) as pebble:
+        account = site.bench.account_fields(directory_url=pebble.directory_url)
+        site.engine.api("POST", "config/acme-account/brief", account)
+        site.engine.write_role("brief", acme_account_name="brief")
+        here = {"listen": f"127.0.0.1:{pebble.http_port}"}
+        options = site.options(fresh_name(), role_name="brief", http_01=here, renew_before="50%")
+        first = site.run(options)
+        assert site.run(options)["changed"] is False
+        half = datetime.datetime.fromisoformat(first["next_renewal"])
+        time.sleep(max((half - datetime.datetime.now(datetime.UTC)).total_seconds(), 0) + 0.1)
+        renewed = site.run(options)
+    assert (renewed["changed"], renewed["source"]) == (True, "order")
+    assert renewed["reason"].startswith("expires in ")
+    assert renewed["serial_number"] != first["serial_number"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "OQ-1=404",
+        "OQ-1=200",
+        "OQ-2=400",
+        "OQ-3=400",
+        "OQ-3=204",
+        "OQ-4=400",
+        "OQ-7=empty",
+        "OQ-8=underscores",
+        "OQ-9=404",
+        "OQ-9=412",
+        "OQ-19=absent",
+    ],
+)
+@pytest.mark.parametrize("key_source", ["vault", "local"])
+def test_whatever_vault_answers_to_open_questions_the_outcome_is_the_same(
+    site: Site, answer: str, key_source: str
+) -> None:
+    question, given = answer.split("=")
+    options = site.options(fresh_name(), key_source=key_source)
+    with site.bench.answers({question: given}):
+        first = site.run(options)
+        assert (first["changed"], first["source"]) == (True, "order")
+        renewed = site.run({**options, "force": True})
+        assert renewed["serial_number"] != first["serial_number"]
+        site.calls()
+        assert site.run(options)["changed"] is False
+        assert site.calls() == []
+    assert site.orders() == 2
 
 
 def _wrong_names(site: Site, options: dict[str, Any]) -> tuple[dict[str, Any], str]:

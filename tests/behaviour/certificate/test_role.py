@@ -78,7 +78,7 @@ class Fleet:
             ],
         }
         inventory = self.site.directory / "inventory.json"
-        members = {
+        members: dict[str, dict[str, Any]] = {
             host: {"folder": str(self.folder(host)), "certificate_webroot": "{{ folder }}/www"} for host in HOSTS
         }
         members["dead"] = {
