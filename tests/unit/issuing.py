@@ -32,6 +32,12 @@ def pem(thing: Any) -> str:
     return encoded.decode()
 
 
+def _moment(certificate: x509.Certificate, name: str) -> str:
+    """One end of the validity in RFC 3339; cryptography before 42 has it without a time zone only."""
+    moment = getattr(certificate, f"{name}_utc", None) or getattr(certificate, name)
+    return f"{moment.replace(tzinfo=None).isoformat()}Z"
+
+
 @dataclass
 class Issued:
     """A leaf, its key and its chain, with the fetch-cert data that Vault would give."""
@@ -51,8 +57,8 @@ class Issued:
             "private_key_type": "EC",
             "serial_number": ":".join(digits[at : at + 2] for at in range(0, len(digits), 2)),
             "authority_key_id": "9a:0f",
-            "not_before": self.certificate.not_valid_before_utc.isoformat().replace("+00:00", "Z"),
-            "not_after": self.certificate.not_valid_after_utc.isoformat().replace("+00:00", "Z"),
+            "not_before": _moment(self.certificate, "not_valid_before"),
+            "not_after": _moment(self.certificate, "not_valid_after"),
         }
         data.update(changes)
         return {key: value for key, value in data.items() if value is not None}
