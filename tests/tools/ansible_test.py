@@ -84,12 +84,18 @@ def environment() -> dict[str, str]:
     return {**inherited, "HOME": str(directory), "PATH": _path()}
 
 
-def ansible_test(tree: Path, arguments: Sequence[str], *, before: Sequence[str] = ()) -> int:
-    """Run ansible-test in a tree; ``before`` is put before the command. Returns its exit status."""
-    program = str(Path(sys.executable).with_name("ansible-test"))
-    with subprocess.Popen(
-        [*before, program, *arguments], cwd=tree, env=environment(), stdin=subprocess.DEVNULL
-    ) as process:
+def ansible_test(
+    tree: Path, arguments: Sequence[str], *, before: Sequence[str] = (), binaries: Path | None = None
+) -> int:
+    """Run ansible-test in a tree; ``before`` is put before the command. Returns its exit status.
+
+    ``binaries`` is where another version of Ansible has its programs; usually they are beside this interpreter.
+    """
+    variables = environment()
+    if binaries is not None:
+        variables["PATH"] = os.pathsep.join([str(binaries), variables["PATH"]])
+    program = str((binaries or Path(sys.executable).parent) / "ansible-test")
+    with subprocess.Popen([*before, program, *arguments], cwd=tree, env=variables, stdin=subprocess.DEVNULL) as process:
         try:
             return process.wait()
         except BaseException:

@@ -55,6 +55,7 @@ def main() -> int:
     """ansible-test's own exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.tools.integration", description=__doc__)
     parser.add_argument("--shard", type=_shard, default=(1, 1), metavar="N/OF")
+    parser.add_argument("--ansible", type=Path, metavar="DIRECTORY", help="programs of another Ansible (matrix)")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="only these (default: all of the shard)")
     arguments = parser.parse_args()
     shard, shards = arguments.shard
@@ -64,7 +65,8 @@ def main() -> int:
         return 1
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
-    tree = sync(f"integration-{shard}")
+    elsewhere: Path | None = arguments.ansible
+    tree = sync(f"integration-{shard}" if elsewhere is None else "integration-matrix")
     for stale in tree.glob("tests/output/coverage/*"):
         stale.unlink()
     variables = tree / "tests" / "integration" / "integration_config.yml"
@@ -72,7 +74,10 @@ def main() -> int:
     try:
         with Testbed() as testbed:
             testbed.write_vars(variables)
-            status = ansible_test(tree, ["integration", "--local", "--color", "no", "--coverage", *targets])
+            # Coverage is of this environment's Ansible; another one need not have the tool.
+            coverage = ["--coverage"] if elsewhere is None else []
+            command = ["integration", "--local", "--color", "no", *coverage, *targets]
+            status = ansible_test(tree, command, binaries=elsewhere)
     except ServiceError as error:
         print(f"testbed: {error}", file=sys.stderr)
         return 1
