@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -50,6 +51,18 @@ def _provide_get_pip(directory: Path) -> None:
         _link(cache / f"get_pip_{version}.py", Path(__file__).with_name("get_pip.py"))
 
 
+def _provide_ssh_key(directory: Path) -> None:
+    """Make the key that every ansible-test wants and none uses here; two that start together would make it both."""
+    from ansible_test._internal.core_ci import SshKey
+
+    key = directory / ".ansible" / "test" / str(SshKey.KEY_NAME)
+    with (BUILD / "ssh-key.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not key.exists():
+            command = ["ssh-keygen", "-m", "PEM", "-q", "-t", str(SshKey.KEY_TYPE), "-N", "", "-f", str(key)]
+            subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
 def _oldest_python() -> Path | None:
     """The oldest Python that modules promise to run on, where this machine has it."""
     configuration = Path(__file__).parents[1] / "config.yml"
@@ -79,6 +92,7 @@ def environment() -> dict[str, str]:
     """The environment for Ansible's tools."""
     directory = home()
     _provide_get_pip(directory)
+    _provide_ssh_key(directory)
     removed = ("ANSIBLE_", "VAULT_", "COVERAGE_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(removed)}
     return {**inherited, "HOME": str(directory), "PATH": _path()}
