@@ -9,7 +9,7 @@ set -euo pipefail
 
 declare -A package_of=(
     [pebble]=pebble [pebble-challtestsrv]=pebble [named]=bind9 [nginx]=nginx-light
-    [haproxy]=haproxy [openssl]=openssl [shellcheck]=shellcheck
+    [haproxy]=haproxy [openssl]=openssl [shellcheck]=shellcheck [ssh-keygen]=openssh-client
 )
 
 # named and nginx are in /usr/sbin, which is not on every user's path.
