@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.parse import quote
 
 from cryptography.hazmat.primitives import serialization
@@ -170,18 +171,19 @@ sys.addaudithook(_audit)
 @contextlib.contextmanager
 def watching() -> Iterator[Seen]:
     """Who starts processes, with what arguments and environment, and what is written to syslog, inside of the block."""
-    seen, said = Seen(), syslog.syslog
+    seen = Seen()
 
     def record(*arguments: Any) -> None:
         seen.logged.append(str(arguments[-1]))
 
-    syslog.syslog = record
+    patch = mock.patch.object(syslog, "syslog", record)
+    patch.start()
     _watching.append(seen)
     try:
         yield seen
     finally:
         _watching.pop()
-        syslog.syslog = said
+        patch.stop()
 
 
 # For processes that tests start: the same, as a module that Python imports at its start (on PYTHONPATH).

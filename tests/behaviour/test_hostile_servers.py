@@ -36,6 +36,8 @@ def _other_leaf(stage_name: str, *more: str) -> dict[str, Any]:
     return OTHER.issue(stage_name, *more).data()
 
 
+OTHER_ROOT_FIRST: list[str] = _other_leaf("root.example.com")["ca_chain"]
+
 # What a server says in the place of the truth, and what the task must say to that.
 LIES: dict[str, tuple[Callable[[dict[str, Any], str], dict[str, Any]], str]] = {
     "megabytes of certificate": (
@@ -77,7 +79,6 @@ LIES: dict[str, tuple[Callable[[dict[str, Any], str], dict[str, Any]], str]] = {
         "login.example.net",
     ),
 }
-OTHER_ROOT_FIRST = _other_leaf("root.example.com")["ca_chain"]
 
 
 def _answers(data: Any) -> dict[str, Any]:

@@ -171,7 +171,8 @@ def test_a_playbook_betrays_nothing(
     keep: bool, stage: Stage, tmp_path: Path, run_playbook: Callable[..., Played]
 ) -> None:
     names = modules() if keep else ["order_certificate", "certificate", "dns_provider"]
-    tasks, everything = [], {}
+    tasks: list[dict[str, Any]] = []
+    everything: dict[str, str] = {}
     for module in names:
         # Here every module once, there a few that fail too.
         variants = plant(module, stage)[: 1 if keep else None]
