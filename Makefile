@@ -135,11 +135,24 @@ format: venv  ## rewrite the Python files as ruff likes them
 	$(BIN)/ruff check --fix .
 
 .PHONY: docs
-docs: venv links  ## reference pages of all modules, as reStructuredText, in build/docs
-	@rm -rf build/docs && mkdir -m 755 -p build/docs
-	@$(WITH_ANSIBLE) antsibull-docs collection \
-	    --use-current --squash-hierarchy --fail-on-error --dest-dir build/docs certops.vault_extca
-	@echo "docs: build/docs"
+docs: venv links  ## the documentation as a site, with pages of all modules, in build/docs/html
+	@$(PY) -m tests.tools.site
+
+.PHONY: messages
+messages: venv  ## write docs/messages.md: every error message in the code, with cause and remedy
+	@$(PY) -m tests.tools.messages
+
+.PHONY: docs-tests
+docs-tests: venv apt links  ## every example of the documentation run, links, error messages
+	@$(PY) -m pytest -q tests/docs
+
+.PHONY: matrix
+matrix: venv links  ## unit tests with every ansible-core, Python, hvac and cryptography: README's support table (long)
+	@$(PY) -m tests.tools.matrix $(MATRIX)
+
+.PHONY: certify
+certify: venv links  ## what Galaxy and its reviewers check: importer, lint of the collection, installation from git
+	@$(PY) -m tests.tools.certify
 
 .PHONY: clean
 clean:  ## remove everything that is built, but not the Python environment
