@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from typing import List, Mapping, NamedTuple, Optional, Sequence, cast
+from typing import List, Mapping, NamedTuple, Optional, Sequence, Union, cast
 
 from .certificates import BadCertificate, load_private_key, pem_blocks
 

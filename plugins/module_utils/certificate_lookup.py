@@ -8,8 +8,9 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 from .durations import RenewBefore, parse_renew_before
 from .external_ca import ExternalCA, OrderReference, parse_order_reference
+from .found_results import found_certificate
 from .identifiers import normalise_identifiers
-from .order_results import certificate_result, found_certificate
+from .order_results import certificate_result
 from .orders import OrderFailed, obtain_certificate
 from .reuse import find_cached
 from .vault_connection import VaultConnection

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+
+from .durations import format_moment
 
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----\r?\n.*?-----END \1-----", re.DOTALL)
 # 100 names of 253 characters are 25 kB; a certificate of a megabyte is an attack or an accident.
@@ -51,6 +53,18 @@ def certificate_facts(pem: str) -> CertificateFacts:
             issuer=certificate.issuer.rfc4514_string(),
             identifiers=_identifiers(certificate),
         )
+
+
+def summary(facts: Optional[CertificateFacts]) -> Dict[str, Any]:
+    """What results and diffs tell of a certificate: names, serial number and validity."""
+    if facts is None:
+        return {}
+    return {
+        "identifiers": facts.identifiers,
+        "serial_number": facts.serial_number,
+        "not_before": format_moment(facts.not_before),
+        "not_after": format_moment(facts.not_after),
+    }
 
 
 def format_serial(number: int) -> str:

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, cast
 
-from .certificate_decision import Decision, Wanted, decide, due_reason, next_renewal, summary
+from .certificate_decision import Decision, Wanted, decide, due_reason, next_renewal
 from .certificate_files import Material, assemble, public_der
-from .certificates import CertificateFacts, certificate_facts
+from .certificates import CertificateFacts, certificate_facts, summary
 from .destination import Destination, Written
 from .durations import parse_renew_before
 from .extca_module import ExtcaModule

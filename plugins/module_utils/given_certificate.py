@@ -9,9 +9,9 @@ from typing import Any, Dict, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .certificate_decision import Decision, Wanted, decide, next_renewal, summary
+from .certificate_decision import Decision, Wanted, decide, next_renewal
 from .certificate_files import Material, assemble
-from .certificates import BadCertificate, check_certificate
+from .certificates import BadCertificate, check_certificate, summary
 from .destination import Destination, Written
 from .durations import RenewBefore, parse_renew_before
 from .identifiers import normalise_identifiers

@@ -13,7 +13,8 @@ from .extca_module import ExtcaModule
 from .external_ca import ExternalCA, OrderReference, format_order_reference, parse_order_reference
 from .order_results import certificate_result
 from .orders import AwaitedCertificate, Issued, OrderFailed
-from .polling import Clock, Patience, SystemClock, wait_for_all
+from .polling import Clock, Patience, SystemClock
+from .side_by_side import wait_for_all
 from .vault_errors import ExtcaError, InvalidInput, LoginFailed, VaultError
 from .vault_settings import MOST_AT_ONCE
 

@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict
 
 from . import order_states
 from .certificates import as_pem, pem_blocks
 from .durations import format_moment
 from .external_ca import Certificate, Order, OrderReference, format_order_reference
-from .orders import Issued, public, unread_order, verify
-from .reuse import Found
+from .orders import Issued, public, verify
 
 FACT = "vault_extca_order_certificate"
 _PUBLIC_FACTS = ("certificate", "ca_chain", "fullchain", "serial_number")
@@ -44,29 +43,6 @@ def certificate_result(mount: str, reference: OrderReference, issued: Issued) ->
         not_after=format_moment(validity.not_after),
         identifiers=issued.order["identifiers"] if issued.order else validity.identifiers,
     )
-    return result
-
-
-def found_certificate(mount: str, role_name: Optional[str], found: Optional[Found]) -> Dict[str, Any]:
-    """The return values of a certificate that was issued before, checked; {} for none."""
-    if found is None:
-        return {}
-    result: Dict[str, Any] = {"role_name": role_name, "serial_number": found.serial_number}
-    order: Optional[Order] = None
-    if found.issued is not None:
-        reference = OrderReference(found.issued["role_name"], found.issued["order_id"])
-        result.update(found.issued, id=format_order_reference(mount, reference))
-        order = unread_order(reference, found.issued["order_status"], found.issued["identifiers"])
-    if found.certificate is not None:
-        certificate = found.certificate.copy()
-        certificate["serial_number"] = found.serial_number
-        validity = verify(Issued(order, certificate, 0, 0.0))
-        result.update(certificate_values(certificate))
-        result.update(
-            identifiers=validity.identifiers,
-            not_before=format_moment(validity.not_before),
-            not_after=format_moment(validity.not_after),
-        )
     return result
 
 

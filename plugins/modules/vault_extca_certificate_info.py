@@ -171,8 +171,8 @@ private_key_type:
 from ansible_collections.certops.vault_extca.plugins.module_utils.certificates import normalise_serial
 from ansible_collections.certops.vault_extca.plugins.module_utils.durations import parse_renew_before
 from ansible_collections.certops.vault_extca.plugins.module_utils.extca_module import ExtcaModule
+from ansible_collections.certops.vault_extca.plugins.module_utils.found_results import found_certificate
 from ansible_collections.certops.vault_extca.plugins.module_utils.identifiers import normalise_identifiers
-from ansible_collections.certops.vault_extca.plugins.module_utils.order_results import found_certificate
 from ansible_collections.certops.vault_extca.plugins.module_utils.reuse import find_cached, find_issued
 
 

@@ -11,12 +11,12 @@ import pytest
 from ansible_collections.certops.vault_extca.plugins.module_utils import certificate_files as files
 from ansible_collections.certops.vault_extca.plugins.module_utils.certificate_decision import (
     Decision,
-    Found,
     Wanted,
     decide,
     key_type_of,
-    summary,
 )
+from ansible_collections.certops.vault_extca.plugins.module_utils.certificate_files import Found
+from ansible_collections.certops.vault_extca.plugins.module_utils.certificates import summary
 from ansible_collections.certops.vault_extca.plugins.module_utils.durations import parse_renew_before
 
 from ...issuing import NOW, SmallCA, key_pem, new_key, pem

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.certops.vault_extca.plugins.module_utils.external_ca import Certificate, OrderReference
+from ansible_collections.certops.vault_extca.plugins.module_utils.found_results import found_certificate
 from ansible_collections.certops.vault_extca.plugins.module_utils.order_results import (
     certificate_result,
     certificate_values,
     facts,
-    found_certificate,
     order_result,
 )
 from ansible_collections.certops.vault_extca.plugins.module_utils.orders import Issued, unread_order
