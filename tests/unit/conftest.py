@@ -9,9 +9,14 @@ from typing import Any
 
 import pytest
 import requests
+from hypothesis import settings
 
 from .running import run_main
 from .support import FakeVault, ManualClock
+
+# How long an example takes says more of what else the machine does; the same examples each time fail for a reason.
+settings.register_profile("unit", deadline=None, derandomize=True, database=None)
+settings.load_profile("unit")
 
 
 @pytest.fixture
