@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from .durations import parse_duration
 from .external_ca import ExternalCA, Order, OrderReference, format_order_reference
+from .vault_errors import PermissionDenied
 
 # What lookup/orders/recent takes for within, in seconds.
 SHORTEST, LONGEST = 3600, 168 * 3600
@@ -52,6 +53,20 @@ def listed_orders(
     # One that is gone since it was listed is left out.
     whole = [_whole(external_ca.mount, order) for order in orders if order is not None]
     return sorted(whole, key=lambda order: str(order["creation_date"]), reverse=True)
+
+
+def add_validity(external_ca: ExternalCA, orders: List[Listed], warn: Callable[[str], None]) -> None:
+    """Give each order that has issued a certificate its ``not_before`` and ``not_after``, as far as Vault knows it."""
+    for order in orders:
+        if not order.get("serial_number"):
+            continue
+        try:
+            issued = external_ca.issued_certificate(order["serial_number"])
+        except PermissionDenied as error:
+            warn(f"The token may not read {error.path}, so the validity of certificates is not known.")
+            return
+        if issued is not None:
+            order.update(not_before=issued["not_before"], not_after=issued["not_after"])
 
 
 def _read(external_ca: ExternalCA, role_name: Optional[str], order_id: str) -> Optional[Order]:

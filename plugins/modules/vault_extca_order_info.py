@@ -39,6 +39,12 @@ options:
       - Whether each order of a list is read for its whole status. That takes one more request for each order.
     type: bool
     default: false
+  validity:
+    description:
+      - Whether to look up the validity of the certificate of each order whose serial number is known (see O(expand)). That takes one
+        more request for each certificate, and C(read) on C(<mount>/lookup/cert/+); without that right, a warning says so.
+    type: bool
+    default: false
 notes:
   - Without O(role_name), O(order_id), O(id) and O(within), all active and completed orders of the mount are returned. The token needs
     C(list) on C(<mount>/lookup/orders) for that.
@@ -63,6 +69,12 @@ EXAMPLES = r"""
   certops.vault_extca.vault_extca_order_info:
     within: 24h
   register: recent
+
+- name: Find out when all certificates expire
+  certops.vault_extca.vault_extca_order_info:
+    expand: true
+    validity: true
+  register: all_certificates
 
 - name: Count all orders
   certops.vault_extca.vault_extca_order_info:
@@ -127,6 +139,16 @@ orders:
       returned: when known
       type: str
       sample: ""
+    not_before:
+      description: Beginning of the certificate's validity.
+      returned: with O(validity=true), when known
+      type: str
+      sample: "2026-01-31T12:00:00Z"
+    not_after:
+      description: End of the certificate's validity.
+      returned: with O(validity=true), when known
+      type: str
+      sample: "2026-05-01T12:00:00Z"
     creation_date:
       description: When the order was created.
       returned: when known
@@ -150,12 +172,22 @@ orders:
 """
 
 from ansible_collections.certops.vault_extca.plugins.module_utils.extca_module import ORDER_REFERENCE, ExtcaModule
-from ansible_collections.certops.vault_extca.plugins.module_utils.listing import listed_orders, one_order, parse_within
+from ansible_collections.certops.vault_extca.plugins.module_utils.listing import (
+    add_validity,
+    listed_orders,
+    one_order,
+    parse_within,
+)
 
 
 def main() -> None:
     module = ExtcaModule(
-        argument_spec=dict(within=dict(type="str"), expand=dict(type="bool", default=False), **ORDER_REFERENCE),
+        argument_spec=dict(
+            within=dict(type="str"),
+            expand=dict(type="bool", default=False),
+            validity=dict(type="bool", default=False),
+            **ORDER_REFERENCE,
+        ),
         mutually_exclusive=[("order_id", "id", "within"), ("role_name", "id")],
     )
     with module.external_ca() as external_ca:
@@ -165,6 +197,8 @@ def main() -> None:
         else:
             within = None if module.params["within"] is None else module.option("within", parse_within)
             orders = listed_orders(external_ca, role_name, within, expand=module.params["expand"])
+        if module.params["validity"]:
+            add_validity(external_ca, orders, module.warn)
         module.exit_json(changed=False, orders=orders)
 
 

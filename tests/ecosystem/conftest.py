@@ -31,8 +31,11 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Pebble, challtestsrv and a development Vault."""
     ca = PrivateCa(tmp_path_factory.mktemp("ca"))
     with ChallengeTestServer() as chall, Devserver() as vault:
-        ports = PebbleOptions(dns_server=chall.dns_server, http_port=chall.http_port, tls_port=chall.tls_port)
-        with Pebble(ca, ports) as pebble:
+        # What has been proven once is remembered, so that a renewal needs nobody.
+        options = PebbleOptions(
+            dns_server=chall.dns_server, http_port=chall.http_port, tls_port=chall.tls_port, authz_reuse=100
+        )
+        with Pebble(ca, options) as pebble:
             yield Bench(ca, pebble, chall, vault)
 
 

@@ -80,6 +80,23 @@ def test_all_orders_expanded(vault: FakeVault, run_module: RunModule) -> None:
     assert (order["id"], order["order_status"]) == (ID, "completed")
 
 
+def test_the_validity_of_certificates(vault: FakeVault, run_module: RunModule) -> None:
+    vault.on("GET", f"{ORDER}/status", order_status("completed", serial_number="5f:1c"))
+    issued = {"order_id": ORDER_ID, "role_name": "web", "order_status": "completed", "identifiers": ["www.example.com"]}
+    validity = {"not_before": "2026-01-31T12:00:00Z", "not_after": "2026-05-01T12:00:00Z"}
+    vault.on("GET", f"{MOUNT}/lookup/cert/5f:1c", Answer({**issued, **validity}), DENIED)
+    (order,) = orders(run_module(MODULE, {"id": ID, "validity": True}))
+    assert (order["not_before"], order["not_after"]) == ("2026-01-31T12:00:00Z", "2026-05-01T12:00:00Z")
+    result = run_module(MODULE, {"id": ID, "validity": True})
+    assert "not_after" not in orders(result)[0]
+    assert any("may not read" in str(warning) for warning in result["warnings"])
+
+
+def test_an_order_without_a_certificate_has_no_validity(vault: FakeVault, run_module: RunModule) -> None:
+    vault.on("GET", f"{ORDER}/status", order_status(AWAITING))
+    assert "not_after" not in orders(run_module(MODULE, {"id": ID, "validity": True}))[0]
+
+
 def test_recent_orders(vault: FakeVault, run_module: RunModule) -> None:
     vault.on("LIST", RECENT, recent((ORDER_ID, order_data("error")), (OTHER_ID, order_data("new", role_name="mail"))))
     found = orders(run_module(MODULE, {"within": "1d"}))
