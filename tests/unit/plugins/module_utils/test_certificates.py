@@ -27,7 +27,7 @@ from ansible_collections.certops.vault_extca.plugins.module_utils.certificates i
 )
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,11 +90,37 @@ def test_everything_that_belongs_together_is_accepted() -> None:
     assert facts == certificate_facts(PEM)
 
 
+# Made with openssl: cryptography cannot sign so before version 41.
+RSA_PSS_ROOT = b"""
+-----BEGIN CERTIFICATE-----
+MIIDgTCCAjWgAwIBAgIUDGSHERxfsOBsN4uiv84+LDCeoRIwQQYJKoZIhvcNAQEK
+MDSgDzANBglghkgBZQMEAgEFAKEcMBoGCSqGSIb3DQEBCDANBglghkgBZQMEAgEF
+AKIDAgEgMBsxGTAXBgNVBAMMEHJvb3QuZXhhbXBsZS5jb20wIBcNMjYxMTI4MDYy
+NzIwWhgPMjEyNjExMDQwNjI3MjBaMBsxGTAXBgNVBAMMEHJvb3QuZXhhbXBsZS5j
+b20wggEiMA0GCSqGSIb3DQEBAQUAA4IBDwAwggEKAoIBAQCu2h9R72fbcDQJgJ5I
+9rdka5o9O2B87iwPUu1tptq8RfpOsiVoP+RuuuBdI4eVFSl/HGCrFiNWOxKAFT2A
+ob0k+kiIB3e9L1kFWAZCumzGc+zqZw12D+shDEAz8K4Ye8UdS2QM5NjLPGOl8gVc
+o4//IUPTDwD6wFLwtOQMsax7Sed6TihoYCKmsJdVqwB6QbDpc7DNH1Kv3AnNTbxt
+pm8BExokBFOvaEcPi+6IsJsjcUl8wyw67/QSmSTBxJNbqyIIwdGzr4K9TkOUeTbO
+BIoQ/vRZzA5fba+P+lOfeV3FjXKQstcKn8iwhBn6hTa5wjiGHnm/Cgg3nd9B2vr6
+5mlrAgMBAAGjUzBRMB0GA1UdDgQWBBT/BXkU5IBB95q34+Kt8xUTha61hTAfBgNV
+HSMEGDAWgBT/BXkU5IBB95q34+Kt8xUTha61hTAPBgNVHRMBAf8EBTADAQH/MEEG
+CSqGSIb3DQEBCjA0oA8wDQYJYIZIAWUDBAIBBQChHDAaBgkqhkiG9w0BAQgwDQYJ
+YIZIAWUDBAIBBQCiAwIBIAOCAQEALxJq/+66v3AuVNkruwEwSapqTIrZm1Pv+PJO
+aQe8F8UUwQIYq13Xns4+o6o2cv3XpoqNXWP8IEPl22I9XOmE9bDwSX/RAyjvbwlf
+gAY4CSMlyLLV4ypCsBpWiTLQdCNhD0jZcdS0NfKURr4Rn13+duVc1VcikR7iRzSq
+d3u0tRsA8t29z2tbOQZTPPiBFKkUEUACQA1ZFMPdGL+QktBjUoHxV8TLdsEoA6fA
+AJGPivYqVGyF3mzx9JWrm5ZTsb6tHH+VkHtZR/QZS2uyWlJvIurAcBndw5OJNR4c
+QXFHv/yAJehIalA0Uz/AWw7q8rPcY5g0XrSyftZFCZEaa0/r2g==
+-----END CERTIFICATE-----
+"""
+
+
 @pytest.mark.parametrize(
     "root",
     [
         self_signed(RSA_KEY),
-        self_signed(RSA_KEY, rsa_padding=padding.PSS(padding.MGF1(hashes.SHA256()), 32)),
+        x509.load_pem_x509_certificate(RSA_PSS_ROOT),
         self_signed(ec.generate_private_key(ec.SECP384R1()), hashes.SHA384()),
         self_signed(ed25519.Ed25519PrivateKey.generate(), None),
         self_signed(ed448.Ed448PrivateKey.generate(), None),
