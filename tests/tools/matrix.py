@@ -40,7 +40,7 @@ CONTROLLERS: Mapping[str, tuple[str, ...]] = {
     "2.21": ("3.12", "3.13", "3.14"),
 }
 # Where a module runs, an older Python will do; these have no ansible-core of their own to install.
-HOSTS: Mapping[str, tuple[str, ...]] = {version: ("3.9",) for version in CONTROLLERS}
+HOSTS: Mapping[str, tuple[str, ...]] = dict.fromkeys(CONTROLLERS, ("3.9",))
 OLDEST = {"hvac": "1.2.1", "cryptography": "3.4"}
 _TEST_TOOLS = ("pytest>=8.2,<9", "pytest-timeout>=2.3", "pytest-xdist>=3.5", "hypothesis>=6.100", "PyYAML", "trustme")
 
@@ -163,7 +163,10 @@ def integration(cell: Cell, targets: Sequence[str]) -> str:
 
 def table(results: Mapping[str, Mapping[str, str]]) -> str:
     """The README's table of what was seen."""
-    lines = ["| ansible-core | Python | hvac | cryptography | unit tests | integration |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = [
+        "| ansible-core | Python | hvac | cryptography | unit tests | integration |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for cell in cells():
         seen = results.get(cell.name)
         if seen is None:
@@ -188,7 +191,9 @@ def write_readme(results: Mapping[str, Mapping[str, str]]) -> None:
 
 def _installed(cell: Cell, library: str) -> str:
     program = f"import importlib.metadata as m; print(m.version({library!r}))"
-    done = subprocess.run([cell.directory / "bin" / "python", "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [cell.directory / "bin" / "python", "-c", program], capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 

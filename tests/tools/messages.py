@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: certops.vault_extca contributors
+# ruff: noqa: RUF002 (the marks around names are meant)
 """``python -m tests.tools.messages``: write ``docs/messages.md``, every error message and what to do about it.
 
 The messages are found in the code: every text that is given to an exception, to fail_json or to warn. A message says itself
@@ -21,7 +22,7 @@ from .tree import REPOSITORY
 PAGE = REPOSITORY / "docs" / "messages.md"
 _PLUGINS = REPOSITORY / "plugins"
 _MOST = 24  # wordings shown of one text
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|;\s+(?=\w)")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|;\s+(?=\w)|:\s+(?=(?:publish|use|write|give)\b)")
 # How the part of a message begins that tells what to do.
 _ADVICE = re.compile(
     r"^(add|ask|begin|check|choose|create|delete|disable|do|either|give|grant|have|if|install|leave|look|make|mend|move|name|"
@@ -154,7 +155,11 @@ class _Reader:
 
     def _call(self, node: ast.Call) -> list[str]:
         function = self.module.functions.get(node.func.id) if isinstance(node.func, ast.Name) else None
-        if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) and node.func.value.id == "self":
+        if (
+            isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+            and node.func.value.id == "self"
+        ):
             function = self.module.functions.get(node.func.attr)
         if isinstance(node.func, ast.Attribute) and node.func.attr == "join" and node.args:
             return self._pieces(node.args[0])
@@ -176,9 +181,9 @@ class _Reader:
                 if any(isinstance(target, ast.Name) and target.id == name for target in targets):
                     found.extend(self.strings(one.value))
             method = one.func if isinstance(one, ast.Call) else None
-            if isinstance(method, ast.Attribute) and method.attr in ("append", "extend"):
-                if isinstance(method.value, ast.Name) and method.value.id == name and isinstance(one, ast.Call):
-                    found.extend(text for argument in one.args for text in self.strings(argument))
+            adds = isinstance(method, ast.Attribute) and method.attr in ("append", "extend")
+            if adds and isinstance(one, ast.Call) and getattr(getattr(method, "value", None), "id", "") == name:
+                found.extend(text for argument in one.args for text in self.strings(argument))
         return found or [_placeholder(node)]
 
     def strings(self, node: ast.expr) -> list[str]:
@@ -235,6 +240,10 @@ def _kinds(modules: list[_Module]) -> set[str]:
 
 def _kind(call: ast.Call, kinds: set[str]) -> str | None:
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if name == "MissingLibrary":  # is given a library's name, and makes its text itself
+        return None
+    if name == "__init__" and call.args and isinstance(call.args[0], ast.JoinedStr):
+        return "MissingLibrary"
     if name in kinds:
         return str(name)
     if name in ("warn", "_warn", "warning"):
@@ -274,7 +283,9 @@ def _heading(source: str) -> str:
 
 
 def _cell(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*").replace("`", "\\`")
+    escaped = (
+        text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*").replace("`", "\\`")
+    )
     return re.sub(r"(?<!\w)_|_(?!\w)|(?<=\w)_(?=\w)", lambda match: "\\_", escaped)
 
 

@@ -103,7 +103,9 @@ def build() -> Path:
         "certops.vault_extca",
     )
     _copy_pages()
-    _run(sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "-q", "-b", "html", str(_SOURCE), str(SITE))
+    _run(
+        sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "-q", "-b", "html", str(_SOURCE), str(SITE)
+    )
     return SITE
 
 
