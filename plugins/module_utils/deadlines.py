@@ -24,13 +24,13 @@ def adapter(**options: Any) -> Any:
     from requests.adapters import HTTPAdapter
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-    class Plain(HTTPConnectionPool):
+    class WatchedHTTPConnectionPool(HTTPConnectionPool):
         ConnectionCls = _watched(HTTPConnectionPool.ConnectionCls)
 
-    class Encrypted(HTTPSConnectionPool):
+    class WatchedHTTPSConnectionPool(HTTPSConnectionPool):
         ConnectionCls = _watched(HTTPSConnectionPool.ConnectionCls)
 
-    pools = {"http": Plain, "https": Encrypted}
+    pools = {"http": WatchedHTTPConnectionPool, "https": WatchedHTTPSConnectionPool}
     server_hostname = options.pop("server_hostname", None)
 
     class Adapter(HTTPAdapter):

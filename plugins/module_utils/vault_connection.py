@@ -351,7 +351,7 @@ def _reason(error: Exception) -> str:
         return " ".join((found[-1][0] or found[-1][1]).split())
     if "hostname" in text and "match" in text:
         return "its certificate is for another host name"
-    text = re.sub(r"<[^>]*object at 0x[0-9a-f]+>:?|\(Caused by|HTTPS?ConnectionPool\([^)]*\):?", " ", text)
+    text = re.sub(r"<[^>]*object at 0x[0-9a-f]+>:?|\(Caused by|\w*HTTPS?ConnectionPool\([^)]*\):?", " ", text)
     return without_password(" ".join(re.sub(r"['\"()]", " ", text).split()))[:_TEXT_SHOWN] or type(error).__name__
 
 
