@@ -34,6 +34,7 @@ class Fault:
     passes: bool = False  # the kind of trouble that may be over in a moment: who waits must survive it
     harmless: bool = False  # nobody should notice
     own_token: bool = False  # spoils the token of the task
+    timeout: float = 1.0  # seconds that the task gives each request
     nothing: bool = False  # one of the ways in which Vault says that there is no such thing
 
 
@@ -93,16 +94,18 @@ FAULTS = (
     Fault("answer late, within timeout", "", "", spec={"kind": "delay", "delay": 0.05}, harmless=True),
     Fault(
         "no answer (read timeout)",
-        "did not answer within 1 s",
+        "did not answer within [0-9.]+ s",
         "Check its load, or set timeout",
+        timeout=0.4,
         spec={"kind": "hang", "delay": 20},
         passes=True,
     ),
     Fault(
         "connection timeout",
-        "did not accept a connection within 1 s",
+        "did not accept a connection within [0-9.]+ s",
         "Check address, port and firewall",
-        place=lambda stage, pits: {"url": pits.full, "timeout": 1},
+        place=lambda stage, pits: {"url": pits.full},
+        timeout=0.4,
     ),
     Fault("host name unknown", "cannot be resolved", "Check url", place=lambda stage, pits: {"url": pits.unknown_name}),
     Fault(

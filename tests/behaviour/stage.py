@@ -142,6 +142,8 @@ def skipping(stage: Stage, *, retries: bool = True) -> Iterator[SkippedTime]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(polling.SystemClock, "monotonic", staticmethod(skipped.monotonic))
         patch.setattr(polling.SystemClock, "sleep", staticmethod(skipped.sleep))
+        # As in the product: where time is skipped, there is no need for short pauses.
+        patch.setattr(polling, "FIRST_PAUSE", 0.25)
         if retries:
             patch.setattr(urllib3.util.retry, "time", skipped)
         yield skipped
