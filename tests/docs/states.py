@@ -295,6 +295,9 @@ def prepare(site: Site, example: Example) -> Prepared:
     for old, new in {**everywhere, **changes}.items():
         text = text.replace(old, new)
     text = re.sub(r"^ +(owner: app|group: haproxy)\n", "", text, flags=re.M)
+    # Pebble asks at another port than 80, and so does the module's own look.
+    look = f"127.0.0.1:{site.testbed.pebble.http_port}"
+    text = re.sub(r"^( +)(webroot: .*)\n", rf"\1\2\n\1check_address: {look}\n", text, flags=re.M)
     text = re.sub(r"^  become: true\n", "", text, flags=re.M)
     return Prepared(example, _as_play(text, label.replace("_", "-"), engine, site, example.is_play), variables, hosts)
 

@@ -37,7 +37,7 @@ def navigation(readme: str) -> list[tuple[str, list[str]]]:
 
 
 def _toctrees(readme: str) -> str:
-    trees = [*navigation(readme), ("Reference", ["reference/index"])]
+    trees = [*navigation(readme), ("Reference", ["Modules, lookup, filters, role <reference/index>"])]
     return "".join(
         f"\n```{{toctree}}\n:hidden:\n:caption: {title}\n\n" + "\n".join(pages) + "\n```\n" for title, pages in trees
     )

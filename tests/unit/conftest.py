@@ -69,3 +69,10 @@ def run_module() -> RunModule:
         return run_main(name, {**connection, **options}, check=check, diff=diff)
 
     return run
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A short name for PEM texts among parameters: keys differ from process to process, and names of tests must not."""
+    if isinstance(val, str) and "-----BEGIN " in val:
+        return val.split("-----BEGIN ", 1)[1].split("-----", 1)[0].lower().replace(" ", "-")
+    return None
