@@ -44,7 +44,8 @@ lint-style:
 	$(BIN)/ruff check .
 
 lint-types:
-	$(BIN)/mypy -p $(NAMESPACE).plugins.module_utils -p devserver -p tests
+	$(BIN)/mypy -p $(NAMESPACE).plugins.module_utils -p $(NAMESPACE).plugins.plugin_utils -p $(NAMESPACE).plugins.filter \
+	    -p devserver -p tests
 
 lint-yaml:
 	$(BIN)/yamllint --strict .
@@ -85,6 +86,18 @@ behaviour: venv apt links  ## the modules' behaviour against the development Vau
 	@mkdir -p build/coverage
 	@rm -f build/coverage/behaviour*
 	@COVERAGE_FILE=$(CURDIR)/build/coverage/behaviour $(PY) -m coverage run -m pytest -q -n 2 tests/behaviour
+
+.PHONY: ecosystem
+ecosystem: venv apt links  ## progress on terminals, the report, jobs under ansible-runner, AWX's configuration, with coverage
+	@mkdir -p build/coverage
+	@rm -f build/coverage/ecosystem*
+	@COVERAGE_FILE=$(CURDIR)/build/coverage/ecosystem $(PY) -m coverage run -m pytest -q -n 4 tests/ecosystem \
+	    --ignore tests/ecosystem/test_browser.py
+
+.PHONY: browser
+browser: venv links  ## the report's page in Debian's Chromium; screenshots in build/screenshots
+	@tests/tools/apt.sh chromium
+	@$(PY) -m pytest -q -s tests/ecosystem/test_browser.py
 
 .PHONY: fault-table
 fault-table: venv apt links  ## every fault against every module, printed and written to docs/faults.md

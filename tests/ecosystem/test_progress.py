@@ -38,6 +38,8 @@ description: Here, as if it were elsewhere.
 '''
 from ansible.plugins.connection.local import Connection as Local
 
+pytestmark = pytest.mark.timeout(300)
+
 
 class Connection(Local):
     transport = "faraway"

@@ -3,7 +3,7 @@
 # Copyright: certops.vault_extca contributors
 #
 # Installs the Debian packages that the demo and the tests start: an ACME server, a DNS server, web servers,
-# openssl and shellcheck. Installs only what is missing, starts no service, and needs root (or sudo without a
+# openssl and shellcheck, and the packages of the programs given as arguments. Installs only what is missing, starts no service, and needs root (or sudo without a
 # password) only where something is missing.
 set -euo pipefail
 
@@ -11,6 +11,9 @@ declare -A package_of=(
     [pebble]=pebble [pebble-challtestsrv]=pebble [named]=bind9 [nginx]=nginx-light
     [haproxy]=haproxy [openssl]=openssl [shellcheck]=shellcheck [ssh-keygen]=openssh-client
 )
+for program in "$@"; do
+    package_of[$program]=$program
+done
 
 # named and nginx are in /usr/sbin, which is not on every user's path.
 PATH="$PATH:/usr/sbin:/sbin"

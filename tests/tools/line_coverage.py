@@ -2,7 +2,7 @@
 # Copyright: certops.vault_extca contributors
 """``python -m tests.tools.line_coverage``: line coverage of ``plugins/`` by all runners together, held to a floor.
 
-Combines what units, integration and behaviour left, wherever each of them ran the collection from.
+Combines what units, integration, behaviour and ecosystem left, wherever each of them ran the collection from.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _measured() -> dict[str, list[Path]]:
         name: sorted((trees / name / COLLECTION).glob("tests/output/coverage/*coverage*"))
         for name in ("units", "integration-1", "integration-2")
     }
-    found["behaviour"] = sorted(_DATA.glob("behaviour.*"))
+    found |= {name: sorted(_DATA.glob(f"{name}.*")) for name in ("behaviour", "ecosystem")}
     return found
 
 

@@ -75,10 +75,11 @@ def all_stages() -> list[Stage]:
         Stage("behaviour", _make("behaviour")),
         Stage("sanity", _make("sanity")),
         Stage("devserver-tests", _make("devserver-tests")),
+        Stage("ecosystem", _make("ecosystem")),
         Stage("units", _make("units")),
         Stage("lint", _make("lint")),
         Stage("build", _make("build")),
-        Stage("coverage", _make("coverage"), after=("integration-1", "integration-2", "behaviour", "units")),
+        Stage("coverage", _make("coverage"), after=("integration-1", "integration-2", "behaviour", "ecosystem", "units")),
     ]
 
 
