@@ -77,6 +77,7 @@ def all_stages() -> list[Stage]:
         Stage("devserver-tests", _make("devserver-tests")),
         Stage("ecosystem", _make("ecosystem")),
         Stage("units", _make("units")),
+        Stage("docs-tests", _make("docs-tests")),
         Stage("lint", _make("lint")),
         Stage("build", _make("build")),
         Stage("coverage", _make("coverage"), after=("integration-1", "integration-2", "behaviour", "ecosystem", "units")),

@@ -73,6 +73,7 @@ def run_module() -> RunModule:
 
 def pytest_make_parametrize_id(val: object) -> str | None:
     """A short name for PEM texts among parameters: keys differ from process to process, and names of tests must not."""
-    if isinstance(val, str) and "-----BEGIN " in val:
-        return val.split("-----BEGIN ", 1)[1].split("-----", 1)[0].lower().replace(" ", "-")
+    text = val.decode("latin-1") if isinstance(val, bytes) else val
+    if isinstance(text, str) and "-----BEGIN " in text:
+        return text.split("-----BEGIN ", 1)[1].split("-----", 1)[0].lower().replace(" ", "-")
     return None
