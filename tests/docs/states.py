@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import josepy
 from acme import client, messages
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from josepy.jwa import ES256
+from josepy.jwk import JWKEC
 
 from tests.behaviour.harness import Bench, Engine
 from tests.testbed import Pebble, Testbed
@@ -101,8 +102,8 @@ class Site:
     def _register(self, key: ec.EllipticCurvePrivateKey) -> None:
         """Give the key an account at the CA, as another ACME client would have."""
         network = client.ClientNetwork(
-            josepy.JWKEC(key=key),
-            alg=josepy.ES256,
+            JWKEC(key=key),
+            alg=ES256,
             verify_ssl=str(self.testbed.ca.certificate),  # type: ignore[arg-type]
         )
         directory = client.ClientV2.get_directory(self.testbed.pebble.directory_url, network)

@@ -63,7 +63,7 @@ def _inventory(directory: Path, site: Site, prepared: list[Prepared]) -> Path:
 
 
 def _mount(one: Prepared) -> str:
-    return re.findall(r"mount: ([\w-]+)", one.text)[0]
+    return str(re.findall(r"mount: ([\w-]+)", one.text)[0])
 
 
 def _hosts(example: Example, outcomes: dict[str, tuple[bool, str]]) -> list[str]:

@@ -117,7 +117,14 @@ def prepare(cell: Cell, python: Path) -> bool:
         return True
     log = _MATRIX / f"{cell.name}.log"
     log.unlink(missing_ok=True)
-    pip = [cell.directory / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    pip: list[str | Path] = [
+        cell.directory / "bin" / "python",
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+    ]
     core = f"ansible-core=={cell.core}.*"
     steps: list[list[str | Path]] = [
         [python, "-m", "venv", "--clear", cell.directory],
@@ -145,7 +152,7 @@ def units(cell: Cell) -> str:
     log = _MATRIX / f"{cell.name}.units.log"
     log.unlink(missing_ok=True)
     tests = ["tests/unit"] if cell.controller else ["tests/unit/plugins/module_utils", "tests/unit/plugins/modules"]
-    command = [cell.directory / "bin" / "python", "-m", "pytest", "-q", "-n", "2", *tests]
+    command: list[str | Path] = [cell.directory / "bin" / "python", "-m", "pytest", "-q", "-n", "2", *tests]
     status = _run(command, log, _variables(cell))
     lines = [line.strip("= ") for line in log.read_text(errors="replace").splitlines() if line.strip()]
     closing = re.sub(r" in \d.*", "", lines[-1]) if lines else "no output"
@@ -156,7 +163,14 @@ def integration(cell: Cell, targets: Sequence[str]) -> str:
     """Run integration targets with the cell's Ansible against services that the development environment starts."""
     log = _MATRIX / f"{cell.name}.integration.log"
     log.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "tests.tools.integration", "--ansible", cell.directory / "bin", *targets]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "tests.tools.integration",
+        "--ansible",
+        cell.directory / "bin",
+        *targets,
+    ]
     status = _run(command, log)
     return f"passed: {' '.join(targets)}" if status == 0 else f"FAILED with status {status}: {' '.join(targets)}"
 

@@ -205,7 +205,7 @@ def _placeholder(node: ast.expr) -> str:
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args:
             node = node.func.value if node.func.attr not in ("shown_address", "address") else ast.Name("address")
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            return f"‹{node.args[0].value}›"
+            return f"‹{node.args[0].value!s}›"
         elif isinstance(node, ast.BoolOp):
             node = node.values[0]
         elif isinstance(node, ast.Attribute):
