@@ -91,7 +91,7 @@ behaviour: venv apt links  ## the modules' behaviour against the development Vau
 ecosystem: venv apt links  ## progress on terminals, the report, jobs under ansible-runner, AWX's configuration, with coverage
 	@mkdir -p build/coverage
 	@rm -f build/coverage/ecosystem*
-	@COVERAGE_FILE=$(CURDIR)/build/coverage/ecosystem $(PY) -m coverage run -m pytest -q -n 4 tests/ecosystem \
+	@COVERAGE_FILE=$(CURDIR)/build/coverage/ecosystem $(PY) -m coverage run -m pytest -q -n 3 tests/ecosystem \
 	    --ignore tests/ecosystem/test_browser.py
 
 .PHONY: browser

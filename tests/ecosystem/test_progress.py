@@ -38,8 +38,6 @@ description: Here, as if it were elsewhere.
 '''
 from ansible.plugins.connection.local import Connection as Local
 
-pytestmark = pytest.mark.timeout(300)
-
 
 class Connection(Local):
     transport = "faraway"
@@ -62,6 +60,9 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_ok(self, result):
         self._display.display(json.dumps({"changed": result._result["changed"]}))
 """
+
+
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
