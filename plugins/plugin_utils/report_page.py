@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 from typing import Any, Dict, List, Mapping
 
@@ -32,14 +33,14 @@ def timeline(report: Mapping[str, Any]) -> Dict[str, Any]:
     now = parse_moment(report["generated"])
     if not ends or now is None:
         return {}
-    first, last = min([now, *(end for _, end in ends)]), max([now, *(end for _, end in ends)])
-    days = max(1, -(-int((last - first).total_seconds()) // 86400 // BARS) or 1)
+    first, last = min([now, *(end for condition, end in ends)]), max([now, *(end for condition, end in ends)])
+    days = max(1, math.ceil((last - first) / timedelta(days=BARS)))
     start = first.replace(hour=0, minute=0, second=0, microsecond=0)
     count = int((last - start).total_seconds() // (days * 86400)) + 1
-    bars = [dict.fromkeys(SHOWN, 0) for _number in range(count)]
+    columns = [dict.fromkeys(SHOWN, 0) for number in range(count)]
     for condition, end in ends:
-        bars[int((end - start).total_seconds() // (days * 86400))][condition] += 1
-    highest = max(sum(bar.values()) for bar in bars)
+        columns[int((end - start).total_seconds() // (days * 86400))][condition] += 1
+    highest = max(sum(counts.values()) for counts in columns)
     width = 100 / count
     return {
         "days": days,
@@ -47,8 +48,8 @@ def timeline(report: Mapping[str, Any]) -> Dict[str, Any]:
         "now": _percent((now - start) / timedelta(days=days * count)),
         "ticks": _ticks(start, days, count),
         "bars": [
-            _bar(bar, number, width, highest, start + timedelta(days=days * number), days)
-            for number, bar in enumerate(bars)
+            _bar(counts, number, width, highest, start + timedelta(days=days * number), days)
+            for number, counts in enumerate(columns)
         ],
     }
 
