@@ -149,20 +149,20 @@ def _parse_pkcs12(content: bytes, passphrase: str) -> Part:
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
     try:
-        store = pkcs12.load_pkcs12(content, passphrase.encode())
+        # cryptography has had load_pkcs12 since version 36 only.
+        key, leaf, others = pkcs12.load_key_and_certificates(content, passphrase.encode())
     except (
         Exception
     ) as error:  # ValueError for a wrong passphrase and for junk, UnsupportedAlgorithm for exotic ciphers
         known = isinstance(error, ValueError)
         text = "cannot be opened with pkcs12_passphrase" if known else "is encrypted in a way that is not supported"
         raise BadCertificate(text) from None
-    if store.cert is None or store.key is None:
+    if leaf is None or key is None:
         raise BadCertificate("holds no private key with its certificate")
-    key = store.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return Part(
-        leaf=store.cert.certificate.public_bytes(Encoding.PEM).decode(),
-        chain=[one.certificate.public_bytes(Encoding.PEM).decode() for one in store.additional_certs],
-        private_key=key.decode(),
+        leaf=leaf.public_bytes(Encoding.PEM).decode(),
+        chain=[one.public_bytes(Encoding.PEM).decode() for one in others],
+        private_key=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
     )
 
 
