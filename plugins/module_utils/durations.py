@@ -8,7 +8,6 @@ prints Go's spelling (``"1m30s"``). Moments are RFC 3339 texts, with ``Z`` or a 
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple, Optional
@@ -37,7 +36,7 @@ def _seconds(value: Any) -> Optional[float]:
     if isinstance(value, bool):
         return None
     if isinstance(value, (int, float)):
-        return None if math.isnan(value) else value
+        return value if abs(value) <= _LONGEST else None  # nor NaN, which compares with nothing
     if not isinstance(value, str):
         return None
     text = value.strip()

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 
 from .durations import plain_moment
 from .identifiers import same_spelling
-from .vault_errors import ExtcaError, InvalidInput
+from .vault_errors import ExtcaError, InvalidInput, UnexpectedAnswer
 
 
 def same(one: Any, other: Any) -> bool:
@@ -111,7 +111,7 @@ def ensure(
     differing = [
         one
         for one in resource.fields
-        if one.name in wanted and not one.write_only and not one.same(wanted[one.name], current.get(one.name))
+        if one.name in wanted and not one.write_only and not _is_same(one, wanted[one.name], current.get(one.name))
     ]
     fixed = [one for one in differing if one.fixed]
     if fixed and not recreate:
@@ -137,6 +137,16 @@ def ensure(
 
 def _fields_of(resource: Resource, current: Mapping[str, Any]) -> Dict[str, Any]:
     return {one.name: current[one.name] for one in resource.fields if one.name in current and not one.write_only}
+
+
+def _is_same(field: Field, wanted: Any, current: Any) -> bool:
+    try:
+        return field.same(wanted, current)
+    except (AttributeError, TypeError, ValueError):
+        raise UnexpectedAnswer(
+            f"Vault's answer has {field.name} as {current!r:.80}, which cannot be. Check mount, and that nothing between answers "
+            "for Vault."
+        ) from None
 
 
 def _create(
