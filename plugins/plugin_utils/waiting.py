@@ -102,7 +102,7 @@ class _Follower(threading.Thread):
                 size, seen, read = len(text.encode()), last_seen(text), time.monotonic()
                 pause = _PAUSE
             elif not text and connection is not None:
-                pause = min(pause * 2, BETWEEN_LINES)  # it has not begun to wait
+                pause = min(pause * 2, NOT_WORTH_A_WORD)  # it has not begun to wait
             elapsed = seen.elapsed + time.monotonic() - read if seen is not None else 0.0
             if seen is None or elapsed < NOT_WORTH_A_WORD:
                 due = time.monotonic() + NOT_WORTH_A_WORD - elapsed

@@ -114,8 +114,8 @@ class Job:
         return data
 
     def everything_left(self) -> str:
-        """All that AWX would store: output, events, facts."""
-        files = [path for path in self.artifacts.rglob("*") if path.is_file()]
+        """All that AWX would store: output, events, facts. (AWX keeps no copy of the environment: suppress_env_files.)"""
+        files = [path for path in self.artifacts.rglob("*") if path.is_file() and path.name != "command"]
         return "\n".join(path.read_text(errors="replace") for path in files)
 
 
@@ -137,6 +137,5 @@ def job(directory: Path, engine: Engine, hosts: Sequence[str] = ("localhost",), 
     members = dict.fromkeys(hosts, None)
     (directory / "inventory" / "hosts.json").write_text(json.dumps({"all": {"hosts": members, "vars": shared}}))
     made = Job(directory, engine)
-    made.write("settings", {"suppress_env_files": True})  # AWX's default
     made.write("extravars", {"vault_mount": engine.mount, "certificate_role_name": "web", **variables})
     return made
