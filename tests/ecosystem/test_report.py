@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.errors import AnsibleFilterError
+from ansible_collections.certops.vault_extca.plugins.filter.order_report import FilterModule
 from ansible_collections.certops.vault_extca.plugins.module_utils.durations import format_moment
 from ansible_collections.certops.vault_extca.plugins.plugin_utils.order_report import (
     COLUMNS,
@@ -244,3 +246,11 @@ def test_a_renewal_that_fails_fails_the_play_and_not_the_others(engine: Engine, 
 
 def test_ages_are_whole_days() -> None:
     assert condition_of(invented(1, left=timedelta(hours=47)))[0][1] == "expires in 47 h"
+
+
+def test_the_filters_say_what_is_wrong() -> None:
+    filters = FilterModule().filters()
+    source = {"name": "main", "mount": "pki", "orders": []}
+    assert filters["order_report"]([source])["orders"] == []
+    with pytest.raises(AnsibleFilterError, match=r"certops\.vault_extca\.order_report: .*soon"):
+        filters["order_report"]([source], renew_before="soon")
