@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright: certops.vault_extca contributors
-"""Where a certificate goes on a host: the options, and files read and written as one set."""
+"""Where a certificate goes on a host: files read and written as one set."""
 
 from __future__ import annotations
 
@@ -17,38 +17,6 @@ from .file_set import Move, NewFile, check_place, discard_leftovers, finish_move
 from .polling import Clock, Patience, SystemClock
 from .unfinished_work import UnfinishedWork, open_work, record_path
 from .vault_errors import InvalidInput
-
-Spec = Dict[str, Any]
-
-# Documented in plugins/doc_fragments/destination.py. The second half are Ansible's own names for what a file can be given.
-DESTINATION: Spec = dict(
-    destination=dict(
-        type="dict",
-        options=dict(
-            certificate=dict(type="path"),
-            chain=dict(type="path"),
-            fullchain=dict(type="path"),
-            private_key=dict(type="path", no_log=False),
-            pem_bundle=dict(type="path"),
-            pkcs12=dict(type="path"),
-            pkcs12_passphrase=dict(type="str", no_log=True),
-        ),
-        required_one_of=[("certificate", "fullchain", "pem_bundle", "pkcs12")],
-        required_together=[("pkcs12", "pkcs12_passphrase")],
-    ),
-    return_private_key=dict(type="bool", default=False, no_log=False),
-    backup=dict(type="bool", default=False),
-    private_key_mode=dict(type="raw", default="0600", no_log=False),
-    mode=dict(type="raw"),
-    owner=dict(type="str"),
-    group=dict(type="str"),
-    seuser=dict(type="str"),
-    serole=dict(type="str"),
-    setype=dict(type="str"),
-    selevel=dict(type="str"),
-    attributes=dict(type="str", aliases=["attr"]),
-)
-
 
 # A keystore with a long chain is some 50 kB.
 _LARGEST = 4 * 1024 * 1024
@@ -202,6 +170,22 @@ class Destination:
                 work.forget()
             work.close()
 
+    def deliver(self, result: Dict[str, Any], patience: Patience) -> Dict[str, Any]:
+        """A module's result that holds a certificate, which has been installed.
+
+        A key that stands in a file is no longer part of it unless return_private_key says so.
+        """
+        material = kinds.assemble(result, result.get("private_key"))
+        before = _first_leaf(self.read())
+        written = self.install(material, result["identifiers"][0], patience)
+        after = summary(certificate_facts(material.leaf)) if written.files else before
+        return {
+            **{key: value for key, value in result.items() if key != "private_key" or self.returns_key},
+            "changed": written.changed,
+            **written.result(),
+            **({"diff": {"before": before, "after": after}} if self.shows_diff else {}),
+        }
+
     def settle(self) -> bool:
         """Give the files that exist the owner, group, mode … of the options. Returns whether anything differed."""
         changed = False
@@ -241,35 +225,6 @@ class Destination:
         # Attributes such as immutable would forbid the rename; they are set when the file is in its place.
         wanted = dict(self._attributes(path), path=staged, attributes=None)
         self._module.set_fs_attributes_if_different(wanted, False)
-
-
-def destination_of(module: AnsibleModule) -> Optional[Destination]:
-    """The option destination, if it is set. Raises InvalidInput where its files could not be written."""
-    if not module.params["destination"]:
-        return None
-    destination = Destination(module)
-    if not module.check_mode:
-        destination.check_places()
-    return destination
-
-
-def deliver(destination: Optional[Destination], result: Dict[str, Any], patience: Patience) -> Dict[str, Any]:
-    """A result that holds a certificate, which has been installed where the option destination says, if it is set.
-
-    A key that stands in a file is no longer part of it unless return_private_key says so.
-    """
-    if destination is None or "certificate" not in result:
-        return {**result, "changed": False}
-    material = kinds.assemble(result, result.get("private_key"))
-    before = _first_leaf(destination.read())
-    written = destination.install(material, result["identifiers"][0], patience)
-    after = summary(certificate_facts(material.leaf)) if written.files else before
-    return {
-        **{key: value for key, value in result.items() if key != "private_key" or destination.returns_key},
-        "changed": written.changed,
-        **written.result(),
-        **({"diff": {"before": before, "after": after}} if destination.shows_diff else {}),
-    }
 
 
 def _first_leaf(found: Dict[str, Found]) -> Dict[str, Any]:

@@ -7,8 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
-from .certificate_files import KINDS
-from .destination import Destination, deliver
+from .delivery import DESTINATION, deliver
 from .extca_module import ExtcaModule
 from .external_ca import ExternalCA, OrderReference, format_order_reference, parse_order_reference
 from .order_results import certificate_result
@@ -163,6 +162,8 @@ class ManyCertificates:
     def _deliver(self, result: Dict[str, Any]) -> Dict[str, Any]:
         if self._template is None or "certificate" not in result:
             return deliver(None, result, Patience(0))
+        from .destination import Destination
+
         given = {**self._template, **{kind: _fill(path, result) for kind, path in _paths(self._template).items()}}
         destination = Destination(self._module, given)
         for path in destination.paths.values():
@@ -175,7 +176,8 @@ class ManyCertificates:
 
 
 def _paths(template: Optional[Mapping[str, Any]]) -> Dict[str, str]:
-    return {kind: template[kind] for kind in KINDS if template[kind]} if template else {}
+    kinds = [name for name, option in DESTINATION["destination"]["options"].items() if option["type"] == "path"]
+    return {kind: template[kind] for kind in kinds if template[kind]} if template else {}
 
 
 def _fill(path: str, result: Mapping[str, Any]) -> str:

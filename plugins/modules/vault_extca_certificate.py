@@ -268,8 +268,8 @@ backup_files:
   sample: {"/etc/ssl/certs/www.pem": "/etc/ssl/certs/www.pem.1234.2026-01-31@12:00:00~"}
 """
 
+from ansible_collections.certops.vault_extca.plugins.module_utils.delivery import DESTINATION
 from ansible_collections.certops.vault_extca.plugins.module_utils.desired_certificate import DesiredCertificate
-from ansible_collections.certops.vault_extca.plugins.module_utils.destination import DESTINATION
 from ansible_collections.certops.vault_extca.plugins.module_utils.extca_module import WAITING, ExtcaModule
 
 

@@ -149,7 +149,7 @@ backup_files:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.certops.vault_extca.plugins.module_utils.destination import DESTINATION
+from ansible_collections.certops.vault_extca.plugins.module_utils.delivery import DESTINATION
 from ansible_collections.certops.vault_extca.plugins.module_utils.given_certificate import files_of_certificate
 from ansible_collections.certops.vault_extca.plugins.module_utils.vault_errors import ExtcaError
 

@@ -211,7 +211,7 @@ ansible_facts:
       sample: {"serial_number": "5f:1c:90:2a:4d:bb:70:11"}
 """
 
-from ansible_collections.certops.vault_extca.plugins.module_utils.destination import (
+from ansible_collections.certops.vault_extca.plugins.module_utils.delivery import (
     DESTINATION,
     deliver,
     destination_of,

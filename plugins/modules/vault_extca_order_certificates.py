@@ -247,7 +247,7 @@ failed_orders:
   sample: []
 """
 
-from ansible_collections.certops.vault_extca.plugins.module_utils.destination import DESTINATION
+from ansible_collections.certops.vault_extca.plugins.module_utils.delivery import DESTINATION
 from ansible_collections.certops.vault_extca.plugins.module_utils.extca_module import WAITING, ExtcaModule
 from ansible_collections.certops.vault_extca.plugins.module_utils.many_orders import (
     ManyCertificates,
