@@ -58,6 +58,7 @@ def test_a_job_template_issues_with_a_token_from_the_environment(
     with engine.bench.scripts({"role": "web", "stay": {"submitted": 4}}):
         real.run("issue.yml")
     assert orders(engine) == 1
+    assert len(list((tmp_path / "real" / "ssl" / "localhost").iterdir())) == 2
     handed_on = real.stats()["certificates"]["localhost"]
     assert handed_on["identifiers"] == proven[:2]
     assert handed_on["serial_number"]
