@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, cast
 
 from ansible.module_utils.basic import AnsibleModule
@@ -103,6 +104,9 @@ class Destination:
             name = self._module.params.get(option)
             if name and not str(name).isdigit() and not _is_known(option, str(name)):
                 raise InvalidInput(f"{option} {name!r} does not exist on this host.")
+        attributes = self._module.params.get("attributes")
+        if attributes and not re.fullmatch(r"[=+-]?[A-Za-z]*", attributes):
+            raise InvalidInput(f"attributes {attributes[:80]!r} are none that chattr knows; write letters, such as '+i'.")
 
     def begin(self, patience: Optional[Patience], clock: Clock = SystemClock()) -> Optional[UnfinishedWork]:
         """Lock the files, and finish what a run that was cut short has begun with them.
