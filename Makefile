@@ -103,6 +103,17 @@ browser: venv links  ## the report's page in Debian's Chromium; screenshots in b
 fault-table: venv apt links  ## every fault against every module, printed and written to docs/faults.md
 	@PYTHONPATH=.:$(LINKS) $(PY) -m tests.behaviour.fault_matrix
 
+PEERS := build/peers
+.PHONY: bench
+bench: venv apt links $(PEERS)/.installed  ## speed, beside community.hashi_vault and others: a table, and docs/performance.md (a quarter of an hour)
+	@PYTHONPATH=.:$(LINKS) $(PY) -m tests.bench
+
+$(PEERS)/.installed: tests/bench/requirements.txt
+	@[ -x $(PEERS)/bin/python ] || $(PYTHON) -m venv $(PEERS)
+	@echo "bench: installing tests/bench/requirements.txt"
+	@$(PEERS)/bin/python -m pip install -q --disable-pip-version-check -r tests/bench/requirements.txt
+	@touch $@
+
 .PHONY: soak
 soak: venv apt links  ## 2,000 certificates in a row, the server's memory and the time of a task watched (some ten minutes)
 	@PYTHONPATH=.:$(LINKS) $(PY) -m tests.soak
