@@ -240,6 +240,11 @@ class VaultConnection:
             remedy = _remedy(status, text, is_json=bool(envelope))
             retry_after = _retry_after(response.headers.get("Retry-After"))
             return Unavailable(f"{what}. {remedy}", retry_after=retry_after, **common)
+        if status == 407:
+            return VaultError(
+                f"{what}. The proxy wants to know who asks. Check proxies, where a user and password may stand before the host.",
+                **common,
+            )
         return BadRequest(
             f"{what}. {'Correct what it names.' if errors else 'Check url, mount and namespace.'}", **common
         )
