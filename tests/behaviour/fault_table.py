@@ -112,8 +112,15 @@ FAULTS = (
         "proxy refuses",
         "proxy .*cannot be used: .*407",
         "Check proxies",
-        # A proxy is only asked to connect for https; for http it answers in Vault's place.
+        # A proxy is only asked to connect for https.
         place=lambda stage, pits: {"url": pits.wrong_ca, "proxies": {"https": pits.proxy}},
+    ),
+    Fault(
+        "proxy refuses, for http",
+        "answered 407 ",
+        "Check proxies",
+        # Here it answers in Vault's place.
+        place=lambda stage, pits: {"url": stage.vault.url, "proxies": {"http": pits.proxy}},
     ),
     Fault(
         "wrong CA",

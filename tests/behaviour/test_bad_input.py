@@ -162,6 +162,7 @@ def test_every_option_survives_arbitrary_text(module: str, stage: Stage, tmp_pat
         max_examples=50 if module == REPRESENTATIVE else 20,
         deadline=None,
         database=None,
+        derandomize=True,
         suppress_health_check=list(HealthCheck),
     )
     @given(st.sampled_from(_own_options(module)), arbitrary)
