@@ -28,6 +28,13 @@ LINE = re.compile(
     r"\[(?P<host>\S+)\] … order (?P<order>[0-9a-f-]{36}): (?P<state>[a-z -]+)"
     r"(, (?P<valid>\d+) of (?P<all>\d+) identifiers? valid)?, (?P<elapsed>\d+) s of (?P<timeout>\d+) s"
 )
+ALL_STATES = [
+    "new",
+    "submitted",
+    "awaiting-challenge-fulfillment",
+    "notify-acme-server-challenges-completed",
+    "processing-challenge",
+]
 STATES = ["awaiting-challenge-fulfillment", "processing-challenge"]
 # A connection that is not local as far as anybody can see, and JSON as the one thing on the terminal.
 FARAWAY = """
@@ -243,7 +250,10 @@ def test_a_certificate_from_nothing_is_one_order_whose_waits_count_as_one(slow: 
         played = play(text, tmp_path, slow.bench)
     assert played.status != 0
     shown = lines(played.output)
-    assert shown[0]["state"] == "submitted", played.output
+    # On a busy machine a state may pass unseen; what is shown is in the order in which it happened.
+    seen = [one["state"] for one in shown]
+    assert seen, played.output
+    assert seen == [state for state in ALL_STATES if state in seen], played.output
     # The second wait goes on counting where the first has ended.
     elapsed = [int(one["elapsed"] or 0) for one in shown]
     assert elapsed == sorted(elapsed)

@@ -80,7 +80,9 @@ def all_stages() -> list[Stage]:
         Stage("docs-tests", _make("docs-tests")),
         Stage("lint", _make("lint")),
         Stage("build", _make("build")),
-        Stage("coverage", _make("coverage"), after=("integration-1", "integration-2", "behaviour", "ecosystem", "units")),
+        Stage(
+            "coverage", _make("coverage"), after=("integration-1", "integration-2", "behaviour", "ecosystem", "units")
+        ),
     ]
 
 
