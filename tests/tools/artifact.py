@@ -26,6 +26,7 @@ _WANTED = {
     "MANIFEST.json",
     "README.md",
     "REUSE.toml",
+    "bindep.txt",
     "changelogs",
     "docs",
     "meta",
