@@ -153,7 +153,6 @@ from ansible.utils.display import Display
 from ansible_collections.certops.vault_extca.plugins.module_utils.certificate_lookup import look_up_certificates
 from ansible_collections.certops.vault_extca.plugins.module_utils.vault_errors import ExtcaError
 
-
 _OWN_VARIABLES = ("ansible_hashi_vault_", "ansible_vault_extca_")
 
 

@@ -293,21 +293,42 @@ def _check_chain(leaf: Any, chain: Sequence[Any]) -> None:
             )
 
 
+_RSA_PSS = "1.2.840.113549.1.1.10"
+
+
 def _signed_by(certificate: Any, issuer: Any) -> bool:
-    from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
     try:
-        key, signature = issuer.public_key(), certificate.signature
-        signed, algorithm = certificate.tbs_certificate_bytes, certificate.signature_hash_algorithm
+        key, oid = issuer.public_key(), certificate.signature_algorithm_oid.dotted_string
+        if isinstance(key, rsa.RSAPublicKey) and oid == _RSA_PSS:
+            return any(_verifies(key, certificate, *scheme) for scheme in _pss_schemes())
         if isinstance(key, rsa.RSAPublicKey):
-            pss = certificate.signature_algorithm_oid.dotted_string == "1.2.840.113549.1.1.10"
-            scheme = padding.PSS(padding.MGF1(algorithm), padding.PSS.AUTO) if pss else padding.PKCS1v15()
-            key.verify(signature, signed, scheme, algorithm)
-        elif isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(signature, signed, ec.ECDSA(algorithm))
-        else:  # Ed25519 and Ed448 sign without parameters
-            key.verify(signature, signed)
-    except (InvalidSignature, TypeError, ValueError):
+            return _verifies(key, certificate, padding.PKCS1v15(), certificate.signature_hash_algorithm)
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            return _verifies(key, certificate, ec.ECDSA(certificate.signature_hash_algorithm))
+        return _verifies(key, certificate)  # Ed25519 and Ed448 sign without parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def _pss_schemes() -> List[Any]:
+    """Which hash a PSS signature was made with, cryptography tells since version 41; trying tells with any."""
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import padding
+
+    return [
+        # CAs salt with as many bytes as the hash has (RFC 8017 section 9.1); AUTO, newer than 3.4, is not needed.
+        (padding.PSS(padding.MGF1(algorithm), algorithm.digest_size), algorithm)
+        for algorithm in (hashes.SHA256(), hashes.SHA384(), hashes.SHA512())
+    ]
+
+
+def _verifies(key: Any, certificate: Any, *scheme: Any) -> bool:
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        key.verify(certificate.signature, certificate.tbs_certificate_bytes, *scheme)
+    except InvalidSignature:
         return False
     return True

@@ -106,7 +106,9 @@ class Destination:
                 raise InvalidInput(f"{option} {name!r} does not exist on this host.")
         attributes = self._module.params.get("attributes")
         if attributes and not re.fullmatch(r"[=+-]?[A-Za-z]*", attributes):
-            raise InvalidInput(f"attributes {attributes[:80]!r} are none that chattr knows; write letters, such as '+i'.")
+            raise InvalidInput(
+                f"attributes {attributes[:80]!r} are none that chattr knows; write letters, such as '+i'."
+            )
 
     def begin(self, patience: Optional[Patience], clock: Clock = SystemClock()) -> Optional[UnfinishedWork]:
         """Lock the files, and finish what a run that was cut short has begun with them.
