@@ -34,7 +34,7 @@ def _sections(testbed: Testbed, directory: Path, quick: bool) -> dict[str, Calla
     player = Player(bench, directory)
     turns, times = (1, 5) if quick else (5, 30)
     long: list[waiting.LongWaits] = []
-    waits = waiting.RealWaits(engine, 2 if quick else 6)
+    waits = waiting.RealWaits(engine, 2 if quick else 16)
 
     def begin_long_waits() -> list[Row]:
         long.append(waiting.LongWaits(waits))
@@ -94,6 +94,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         _OUTPUT.write_text(page(where, found, (time.monotonic() - begin) / 60))
         print(f"bench: wrote {_OUTPUT.relative_to(REPOSITORY)}")
     goals = sum(bool(row.verdict) for row in rows)
+    for row in missed:
+        print(
+            f"bench: missed: {row.what} ({row.ratio:.2f}, goal {row.goal:g})"
+            if row.ratio
+            else f"bench: missed: {row.what}"
+        )
     print(f"bench: {goals - len(missed)} of {goals} goals met, in {(time.monotonic() - begin) / 60:.0f} minutes")
     return 0
 

@@ -30,6 +30,11 @@ class Example:
         """Whether it is plays, and not tasks."""
         return re.search(r"^  hosts:", self.text, re.M) is not None
 
+    @property
+    def is_variables(self) -> bool:
+        """Whether it is variables for one of the playbooks, and no list of anything."""
+        return re.match(r"\w+:", self.text) is not None
+
 
 def of_plugins() -> list[Example]:
     """The EXAMPLES of all modules and lookups."""

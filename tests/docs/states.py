@@ -21,6 +21,7 @@ from josepy.jwk import JWKEC
 
 from tests.behaviour.harness import Bench, Engine
 from tests.testbed import Pebble, Testbed
+from tests.tools.tree import REPOSITORY
 
 from .examples import Example
 
@@ -278,6 +279,8 @@ def prepare(site: Site, example: Example) -> Prepared:
         else [label]
     )
     text = example.text
+    if example.is_variables:
+        return Prepared(example, _as_report(text, engine, site, files), variables, ["localhost"])
     for host in hosts if len(hosts) > 1 else []:
         site.files(f"{label}/{host}")
     root = f"{files}/{{{{ inventory_hostname }}}}" if len(hosts) > 1 else str(files)
@@ -301,6 +304,26 @@ def prepare(site: Site, example: Example) -> Prepared:
     text = re.sub(r"^( +)(webroot: .*)\n", rf"\1\2\n\1check_address: {look}\n", text, flags=re.M)
     text = re.sub(r"^  become: true\n", "", text, flags=re.M)
     return Prepared(example, _as_play(text, label.replace("_", "-"), engine, site, example.is_play), variables, hosts)
+
+
+def _as_report(text: str, engine: Engine, site: Site, files: Path) -> str:
+    """The playbook that the variables are for, with them."""
+    token = files / "etc/vault/staging/.vault-token"
+    token.parent.mkdir(parents=True)
+    token.write_text(site.bench.vault.token)
+    here = {
+        "mount: pki-external-ca": f"mount: {engine.mount}",
+        "https://vault.staging.example.com:8200": site.bench.vault.url,
+        "/etc/": f"{files}/etc/",
+    }
+    for old, new in here.items():
+        text = text.replace(old, new)
+    variables = "".join(f"    {line}" for line in text.splitlines(keepends=True))
+    playbooks = REPOSITORY / "playbooks"
+    return (
+        f"- name: Report\n  import_playbook: {playbooks}/report.yml\n  vars:\n{variables}"
+        f"    report_directory: {files}\n    report_template: {playbooks}/templates/report.html.j2\n"
+    )
 
 
 def _as_play(text: str, group: str, engine: Engine, site: Site, is_play: bool) -> str:

@@ -58,7 +58,7 @@ def test_messages_are_read_as_they_are_printed() -> None:
     texts = {message.text for message in messages.messages()}
     assert "auth_method ‹method› needs ‹missing›." in texts
     assert (
-        "Nobody has marked a challenge of ‹waiting› as fulfilled: publish it and run vault_extca_order_challenge_fulfilled."
+        "Nobody has marked a challenge of at least one of ‹waiting› as fulfilled: publish it and run vault_extca_order_challenge_fulfilled."
         in texts
     )
 

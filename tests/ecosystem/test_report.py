@@ -126,7 +126,7 @@ def test_the_timeline_counts_each_certificate_once() -> None:
     report = report_on(fleet(500))
     line = timeline(report)
     serving = sum(report["counts"][condition] for condition in ("good", "due", "expired"))
-    assert sum(bar["total"] for bar in line["bars"]) == serving
+    assert sum(column["total"] for column in line["bars"]) == serving
     assert len(line["bars"]) <= 61
     assert 0 < line["now"] < 100
     assert timeline(report_on([])) == {}

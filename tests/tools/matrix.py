@@ -206,9 +206,9 @@ def table(results: Mapping[str, Mapping[str, str]]) -> str:
 def write_readme(results: Mapping[str, Mapping[str, str]]) -> None:
     """Put the table between its marks in the README."""
     text = _README.read_text()
-    before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    if not after:
+    before, begin, rest = text.partition(_BEGIN)
+    end, after = rest.partition(_END)[1:]
+    if not begin or not end:
         raise SystemExit(f"{_README} has no {_BEGIN} … {_END}")
     _README.write_text(f"{before}{_BEGIN}\n{table(results)}\n{_END}{after}")
 
