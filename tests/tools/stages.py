@@ -22,7 +22,7 @@ from .tree import BUILD, REPOSITORY
 
 _LOGS = BUILD / "logs"
 _WORKERS = 2
-_LONGEST = 15 * 60  # seconds; a stage that takes longer hangs
+_LONGEST = 30 * 60  # seconds; a stage that takes longer hangs
 
 # How the runners end: pytest's summary, ansible-playbook's recap, and the plain lines of this repository's own tools.
 _CLOSING = re.compile(
