@@ -18,10 +18,11 @@ LONGEST_PAUSE = 2.0
 LONGEST_PAUSE_LATER = 10.0
 LATER = 60.0
 # Each pause is shorter than its rule by a random share of itself, up to these. What was started together must not ask
-# together for ever, and every share costs requests; so the first of the longest pauses alone is spread over nearly its whole
-# length, and those after it hardly at all. What that comes to is measured in docs/performance.md.
-JITTER = 0.15
-JITTER_ONCE = 0.85
+# together for ever, and every share costs requests; so the last of the growing pauses and the first of the longest are spread
+# over much of their length, and those after them hardly at all. What that comes to is measured in docs/performance.md.
+JITTER = 0.1
+JITTER_ONCE = 0.65
+JITTER_ONCE_LATER = 0.9
 JITTER_AT_LONGEST = 0.01
 # A Retry-After is lengthened by up to this share of itself: a server turns many away in one instant.
 SPREAD = 1.0
@@ -62,7 +63,7 @@ class Schedule:
         self._interval = interval
         self._rng = rng
         self._next = FIRST_PAUSE
-        self._spread: Set[float] = set()  # the longest pauses that have been spread
+        self._spread: Set[float] = set()  # the pauses, by the rule, that have been spread
 
     def restart(self, *, together: bool = False) -> None:
         """Something has changed: look again soon. ``together``: for everybody who waits, and at the same time."""
@@ -88,9 +89,10 @@ class Schedule:
         pause = min(self._next, longest)
         self._next = pause * GROWTH
         jitter = JITTER
-        if pause == longest:
-            jitter = JITTER_AT_LONGEST if longest in self._spread else JITTER_ONCE
-            self._spread.add(longest)
+        if self._next >= longest:
+            once = JITTER_ONCE if elapsed < LATER else JITTER_ONCE_LATER
+            jitter = JITTER_AT_LONGEST if pause in self._spread else once
+            self._spread.add(pause)
         return pause * (1 - jitter * self._rng())
 
 

@@ -95,22 +95,23 @@ def test_jitter_only_shortens_and_stays_within_its_shares(seed: int) -> None:
         elapsed += pauses[-1]
     rules = list(nominal_pauses(moments))
     for pause, rule, before in zip(pauses, rules, [0.0, *rules]):
-        first_of_the_longest = rule in (2.0, 10.0) and rule != before
-        assert rule * (0.15 if first_of_the_longest else 0.99 if rule == before else 0.85) <= pause <= rule
+        spread = 0.35 if 1.4 < rule <= 2.0 else 0.1 if rule > 6.7 else 0.9
+        assert rule * (0.99 if rule == before else spread) <= pause <= rule
 
 
-def test_the_longest_pauses_are_spread_once_and_again_after_trouble_that_met_all() -> None:
+def test_pauses_are_spread_once_and_again_after_trouble_that_met_all() -> None:
     schedule = Schedule(rng=lambda: 1.0)
 
-    def first_two_of_the_longest() -> list[float]:
+    def last_three_of_eight() -> list[float]:
         pauses = [schedule.pause(30) for _look in range(8)]
-        return pauses[-2:]
+        return pauses[-3:]
 
-    assert first_two_of_the_longest() == pytest.approx([2 * 0.15, 2 * 0.99])
+    longest_but_one = 0.25 * 1.5**5
+    assert last_three_of_eight() == pytest.approx([longest_but_one * 0.35, 2 * 0.35, 2 * 0.99])
     schedule.restart()
-    assert first_two_of_the_longest() == pytest.approx([2 * 0.99, 2 * 0.99])
+    assert last_three_of_eight() == pytest.approx([longest_but_one * 0.99, 2 * 0.99, 2 * 0.99])
     schedule.restart(together=True)
-    assert first_two_of_the_longest() == pytest.approx([2 * 0.15, 2 * 0.99])
+    assert last_three_of_eight() == pytest.approx([longest_but_one * 0.35, 2 * 0.35, 2 * 0.99])
 
 
 @pytest.mark.parametrize("timeout", [0, 0.1, 5, 100])
@@ -144,7 +145,7 @@ def test_what_a_server_asks_for_comes_on_top_of_the_pause() -> None:
 
 
 def test_what_a_server_asks_for_is_spread() -> None:
-    assert Schedule(rng=lambda: 1.0).pause(0, retry_after=30.0) == pytest.approx(60 + 0.25 * 0.85)
+    assert Schedule(rng=lambda: 1.0).pause(0, retry_after=30.0) == pytest.approx(60 + 0.25 * 0.9)
 
 
 def test_a_server_that_asked_for_fewer_requests_is_not_thanked_with_more() -> None:
@@ -230,7 +231,8 @@ def test_beside_a_fixed_poll(seconds: float, shape: str, most_requests: float, m
 def test_a_thousand_hosts_do_not_ask_as_one(starts: list[float]) -> None:
     last = starts[-1]
     moments = crowd(starts, 300, Random(1))
-    assert busiest(moments, last + 5, 60) <= 1.5
+    for begin in (5.0, 5.5, 6.0):  # real requests take a moment, so nothing may hang on the very second
+        assert busiest(moments, last + begin, 60) <= 1.5
     assert busiest(moments, last + 90, 300) <= 1.5
 
 
