@@ -29,9 +29,12 @@ def _measured() -> dict[str, list[Path]]:
     return found
 
 
-def _coverage(*arguments: str) -> None:
-    command = [sys.executable, "-m", "coverage", *arguments, "--data-file", str(_DATA / "combined")]
-    subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
+def _coverage(action: str, *arguments: str) -> None:
+    # Options go before paths: what follows a path is one to coverage.
+    command = [sys.executable, "-m", "coverage", action, "--data-file", str(_DATA / "combined"), *arguments]
+    done = subprocess.run(command, cwd=REPOSITORY, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"coverage: {action} failed: {(done.stdout + done.stderr).strip()[-2000:]}")
 
 
 def main() -> int:
