@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .harness import Played
+from .harness import Played, fresh_name
 from .scenarios import PREFIX
 from .secrets_planted import found_in, witness
 from .stage import Stage
@@ -69,7 +69,9 @@ def _tasks(files: Path, dump: Path) -> list[dict[str, Any]]:
 
 
 def test_role_and_lookup_betray_nothing(stage: Stage, tmp_path: Path, run_playbook: Callable[..., Played]) -> None:
-    key = {"key": stage.engine.fetch(stage.known_order)["private_key"]}
+    # A name of its own: of the one that all tests know, others order new certificates.
+    name = fresh_name()
+    key = {"key": stage.engine.fetch(stage.engine.issue(name))["private_key"]}
     tokens = {"token": stage.token(ttl="1h"), "refused token": f"hvs.planted-{secrets.token_hex(12)}"}
     everything = {**key, **tokens}
     folders = {name: tmp_path / name for name in ("files", "watched", "remote", "local", "given")}
@@ -79,7 +81,7 @@ def test_role_and_lookup_betray_nothing(stage: Stage, tmp_path: Path, run_playbo
     variables = {
         "good_token": tokens["token"],
         "refused_token": tokens["refused token"],
-        "name": stage.known,
+        "name": name,
         "engine_role": stage.engine.role,
         "mount": stage.engine.mount,
     }
@@ -100,11 +102,11 @@ def test_role_and_lookup_betray_nothing(stage: Stage, tmp_path: Path, run_playbo
     assert played.status == 0, played.output
 
     # Where it was asked for.
-    for name in ("role.key", "lookup.key"):
-        assert found_in((files / name).read_text(), everything) == ["key"]
-        assert stat.S_IMODE((files / name).stat().st_mode) == 0o600
-    for name in ("role.pem", "lookup.pem"):
-        assert found_in((files / name).read_text(), everything) == []
+    for file in ("role.key", "lookup.key"):
+        assert found_in((files / file).read_text(), everything) == ["key"]
+        assert stat.S_IMODE((files / file).stat().st_mode) == 0o600
+    for file in ("role.pem", "lookup.pem"):
+        assert found_in((files / file).read_text(), everything) == []
     assert sorted(path.name for path in files.iterdir()) == ["lookup.key", "lookup.pem", "role.key", "role.pem"]
 
     known = json.loads((tmp_path / "vars.json").read_text())

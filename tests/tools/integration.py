@@ -76,7 +76,9 @@ def main() -> int:
             testbed.write_vars(variables)
             # Coverage is of this environment's Ansible; another one need not have the tool.
             coverage = ["--coverage"] if elsewhere is None else []
-            command = ["integration", "--local", "--color", "no", *coverage, *targets]
+            # Pebble gives up on a challenge after a few seconds, which a busy machine may take.
+            again = ["--retry-on-error"]
+            command = ["integration", "--local", "--color", "no", *again, *coverage, *targets]
             status = ansible_test(tree, command, binaries=elsewhere)
     except ServiceError as error:
         print(f"testbed: {error}", file=sys.stderr)
