@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from typing import Any, Dict, Optional
+from typing import Any, Dict
 
 HTTP_01 = "http-01"
 DNS_01 = "dns-01"
@@ -27,31 +27,28 @@ def proof(challenge_type: str, identifier: str, token: str, challenge_auth: str)
 
     ``http_01`` holds ``path``, ``url`` and ``content``; ``dns_01`` holds ``record_name`` and ``txt_value``;
     ``tls_alpn_01`` holds ``server_name``, ``digest`` (hex, what the certificate's extension carries) and
-    ``extension`` (the whole critical extension value, base64 DER). ``key_authorization`` is None in the one case where
-    Vault gives only a finished TXT value: for dns-01 some versions do.
+    ``extension`` (the whole critical extension value, base64 DER). http-01 and tls-alpn-01 have ``key_authorization`` beside it;
+    for dns-01 some Vaults give only the finished TXT value, which is all that a DNS server is told.
     """
     name = base_name(identifier)
-    key_authorization: Optional[str] = challenge_auth
-    result: Dict[str, Any] = {}
     if challenge_type == HTTP_01:
         path = f"/.well-known/acme-challenge/{token}"
-        result["http_01"] = {"path": path, "url": f"http://{name}{path}", "content": challenge_auth}
-    elif challenge_type == DNS_01:
+        served = {"path": path, "url": f"http://{name}{path}", "content": challenge_auth}
+        return {"key_authorization": challenge_auth, "http_01": served}
+    if challenge_type == DNS_01:
         # A key authorization always has a dot, a base64url digest never: the two cannot be confused.
-        if _DIGEST.fullmatch(challenge_auth):
-            key_authorization, txt_value = None, challenge_auth
-        else:
-            txt_value = base64.urlsafe_b64encode(_sha256(challenge_auth)).decode().rstrip("=")
-        result["dns_01"] = {"record_name": f"_acme-challenge.{name}", "txt_value": txt_value}
-    elif challenge_type == TLS_ALPN_01:
-        digest = _sha256(challenge_auth)
-        result["tls_alpn_01"] = {
-            "server_name": name,
-            "digest": digest.hex(),
-            # The value of id-pe-acmeIdentifier is a DER OCTET STRING of the digest (RFC 8737 section 3).
-            "extension": base64.b64encode(b"\x04\x20" + digest).decode(),
-        }
-    return {"key_authorization": key_authorization, **result}
+        finished = _DIGEST.fullmatch(challenge_auth) is not None
+        digest_text = base64.urlsafe_b64encode(_sha256(challenge_auth)).decode().rstrip("=")
+        txt_value = challenge_auth if finished else digest_text
+        return {"dns_01": {"record_name": f"_acme-challenge.{name}", "txt_value": txt_value}}
+    digest = _sha256(challenge_auth)
+    shown = {
+        "server_name": name,
+        "digest": digest.hex(),
+        # The value of id-pe-acmeIdentifier is a DER OCTET STRING of the digest (RFC 8737 section 3).
+        "extension": base64.b64encode(b"\x04\x20" + digest).decode(),
+    }
+    return {"key_authorization": challenge_auth, "tls_alpn_01": shown}
 
 
 def _sha256(text: str) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from .durations import parse_duration
 from .external_ca import ExternalCA, Order, OrderReference, format_order_reference
+from .orders import public
 from .vault_errors import PermissionDenied
 
 # What lookup/orders/recent takes for within, in seconds.
@@ -76,7 +77,7 @@ def _read(external_ca: ExternalCA, role_name: Optional[str], order_id: str) -> O
 
 
 def _whole(mount: str, order: Order) -> Listed:
-    return _with_id(mount, dict(order))
+    return _with_id(mount, {**public(order), "csr": order["csr"]})
 
 
 def _with_id(mount: str, order: Listed) -> Listed:

@@ -296,8 +296,12 @@ def _check_names(certified: Sequence[str], ordered: Set[str]) -> None:
 
 
 def public(order: Order) -> Dict[str, Any]:
-    """An order as modules return it."""
-    return {key: value for key, value in order.items() if key != "csr"}
+    """An order as modules return it: only what every Vault tells."""
+    challenges = {
+        name: [{key: value for key, value in row.items() if key != "requires_manual_fulfillment"} for row in rows]
+        for name, rows in order["challenges"].items()
+    }
+    return {key: value for key, value in order.items() if key != "csr"} | {"challenges": challenges}
 
 
 # ---------------------------------------------------------------------- why

@@ -99,8 +99,8 @@ challenges:
       type: str
       sample: evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA
     key_authorization:
-      description: The token and the thumbprint of the account's key. Not known for dns-01 where Vault gives only the TXT value.
-      returned: success
+      description: The token and the thumbprint of the account's key.
+      returned: with O(challenge_type=http-01) and O(challenge_type=tls-alpn-01)
       type: str
       sample: evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA.LPJNul-wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ
     expires:

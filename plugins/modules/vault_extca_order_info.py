@@ -123,7 +123,7 @@ orders:
       type: dict
       sample:
         www.example.com:
-          - {challenge_type: http-01, challenge_status: pending, expires: "2026-02-07T12:00:00Z", requires_manual_fulfillment: true}
+          - {challenge_type: http-01, challenge_status: pending, expires: "2026-02-07T12:00:00Z"}
     expires:
       description: When the order expires unless its challenges are fulfilled; empty while that is not known.
       returned: when known

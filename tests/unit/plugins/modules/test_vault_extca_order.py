@@ -74,7 +74,11 @@ def test_a_new_order_is_made_where_there_is_none(vault: FakeVault, run_module: R
     assert result["creation_date"] == "2026-01-31T12:00:00Z"
     assert result["last_update"] == "2026-01-31T12:00:01Z"
     assert result["next_work_date"] == ""
-    assert result["challenges"]["www.example.com"][0]["requires_manual_fulfillment"] is True
+    assert result["challenges"]["www.example.com"][0] == {
+        "challenge_type": "http-01",
+        "challenge_status": "pending",
+        "expires": "2026-02-07T12:00:00Z",
+    }
 
 
 def test_it_waits_for_the_challenges(vault: FakeVault, clock: ManualClock, run_module: RunModule) -> None:

@@ -163,14 +163,7 @@ def test_an_invalid_challenge_is_named_with_the_servers_words(vault: FakeVault, 
     assert "ended as error: unauthorized: wrong content." in result["msg"]
     assert "found http-01 of www.example.com invalid" in result["msg"]
     assert result["challenges"] == {
-        "www.example.com": [
-            {
-                "challenge_type": "http-01",
-                "challenge_status": "invalid",
-                "expires": "",
-                "requires_manual_fulfillment": None,
-            }
-        ]
+        "www.example.com": [{"challenge_type": "http-01", "challenge_status": "invalid", "expires": ""}]
     }
 
 
