@@ -23,6 +23,10 @@ _SOURCE = BUILD / "docs" / "source"
 _DOCS = REPOSITORY / "docs"
 _REPOSITORY_URL = "https://github.com/certops/vault_extca/blob/main/"
 _PAGE = re.compile(r"^- \[[^]]+\]\((?P<page>[\w/-]+)\.md\)", re.MULTILINE)
+# What antsibull-docs writes for docs.ansible.com: a table of contents that this theme has beside the page, and a title of its own.
+_CONTENTS = re.compile(r"^\.\. contents::\n(?: +:\w+:.*\n)+", re.MULTILINE)
+_TITLE = re.compile(r"^Certops\.Vault_Extca\n=+$", re.MULTILINE)
+_REFERENCE = "Modules, lookup, filters, role"
 _FENCE = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
 
 
@@ -37,7 +41,7 @@ def navigation(readme: str) -> list[tuple[str, list[str]]]:
 
 
 def _toctrees(readme: str) -> str:
-    trees = [*navigation(readme), ("Reference", ["Modules, lookup, filters, role <reference/index>"])]
+    trees = [*navigation(readme), ("Reference", [f"{_REFERENCE} <reference/index>"])]
     return "".join(
         f"\n```{{toctree}}\n:hidden:\n:caption: {title}\n\n" + "\n".join(pages) + "\n```\n" for title, pages in trees
     )
@@ -73,6 +77,12 @@ def _copy_pages() -> None:
             target.write_text(_with_links(path.read_text(), len(name.parts) - 1, modules))
 
 
+def _fit_reference(directory: Path) -> None:
+    for path in directory.glob("*.rst"):
+        text = _CONTENTS.sub("", path.read_text())
+        path.write_text(_TITLE.sub(f"{_REFERENCE}\n{'=' * len(_REFERENCE)}", text))
+
+
 def _run(*command: str) -> None:
     variables = {
         **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
@@ -102,6 +112,7 @@ def build() -> Path:
         str(reference),
         "certops.vault_extca",
     )
+    _fit_reference(reference)
     _copy_pages()
     _run(
         sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "-q", "-b", "html", str(_SOURCE), str(SITE)
