@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import io
 import json
+import secrets
+import socket
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +16,19 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import requests
 import urllib3
+
+
+def free_port() -> int:
+    """A port to listen on a moment later: none of those that the system hands out meanwhile to whoever asks for any."""
+    while True:
+        port = 20000 + secrets.randbelow(12000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class ManualClock:

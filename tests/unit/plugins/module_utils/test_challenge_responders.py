@@ -25,6 +25,8 @@ from ansible_collections.certops.vault_extca.plugins.module_utils.challenge_resp
 from ansible_collections.certops.vault_extca.plugins.module_utils.tls_alpn import answered_digest
 from ansible_collections.certops.vault_extca.plugins.module_utils.vault_errors import ExtcaError, InvalidInput
 
+from ...support import free_port
+
 NAME = "www.example.com"
 HTTP = proof("http-01", NAME, "token-1_A", "token-1_A.thumbprint")
 TLS = proof("tls-alpn-01", NAME, "token", "token.thumbprint")
@@ -32,8 +34,7 @@ PATH = HTTP["http_01"]["path"]
 
 
 def free_address() -> Address:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return Address("127.0.0.1", server.getsockname()[1])
+    return Address("127.0.0.1", free_port())
 
 
 def get(address: Address, path: str) -> tuple[int, str]:

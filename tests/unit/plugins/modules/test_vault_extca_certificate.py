@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import datetime
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 from ...conftest import RunModule
 from ...issuing import Issued, SmallCA, key_pem, new_csr, new_key, pem
 from ...ordering import AWAITING, DENIED, MOUNT, ORDER, ORDER_ID, OTHER_ID, ROLE, challenge, order_status, recent
-from ...support import NO_CONTENT, NOTHING_THERE, Answer, FakeVault, ManualClock
+from ...support import NO_CONTENT, NOTHING_THERE, Answer, FakeVault, ManualClock, free_port
 
 MODULE = "vault_extca_certificate"
 NAME = "www.example.com"
@@ -22,12 +21,6 @@ CA = SmallCA()
 NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
 LEAF = CA.issue(NAME, not_before=NOW - datetime.timedelta(days=1))
 NOTHING_RECENT = Answer({"keys": []})
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @pytest.fixture
