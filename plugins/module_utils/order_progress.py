@@ -10,53 +10,13 @@ and state and some numbers, so any user of the host may read it: the module may 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import re
-from typing import Callable, Iterator, NamedTuple, Optional
+from typing import Callable, Iterator, Optional
 
 from . import order_states
 from .external_ca import Order, OrderReference
 from .polling import Clock, SystemClock
-
-VARIABLE = "VAULT_EXTCA_PROGRESS"
-
-_PLAIN = re.compile(r"[0-9A-Za-z_-]{0,128}")
-_KEYS = ("order_id", "order_status", "valid", "identifiers", "elapsed", "timeout")
-
-
-class Seen(NamedTuple):
-    """What was seen of an order. The state is empty before the first look; ``valid`` is None before challenges are known."""
-
-    order_id: str
-    order_status: str
-    valid: Optional[int]
-    identifiers: int
-    elapsed: float
-    timeout: float
-
-    def sentence(self, elapsed: float) -> str:
-        """One line for a person, ``elapsed`` seconds after the wait began."""
-        parts = [self.order_status or "not read yet"]
-        if self.valid is not None:
-            parts.append(f"{self.valid} of {self.identifiers} identifier{'s' if self.identifiers != 1 else ''} valid")
-        parts.append(f"{min(elapsed, self.timeout):.0f} s of {self.timeout:.0f} s")
-        return f"… order {self.order_id}: {', '.join(parts)}"
-
-
-def last_seen(text: str) -> Optional[Seen]:
-    """The last whole line of the file; None where there is none, or it is not one that a module has written."""
-    lines = text.split("\n")[:-1]
-    if not lines:
-        return None
-    try:
-        row = json.loads(lines[-1])
-        seen = Seen(*(row[key] for key in _KEYS))
-        numbers = (seen.valid or 0, seen.identifiers, seen.elapsed, seen.timeout)
-        plain = all(_PLAIN.fullmatch(value) for value in (seen.order_id, seen.order_status))
-    except (ValueError, TypeError, KeyError):
-        return None
-    return seen if plain and all(type(one) in (int, float) and one >= 0 for one in numbers) else None
+from .progress_lines import VARIABLE, Seen, as_line
 
 
 def valid_identifiers(order: Order) -> Optional[int]:
@@ -87,7 +47,7 @@ def telling(
             told = seen
             # Whoever waits for a certificate gets it though the disk be full.
             with contextlib.suppress(OSError):
-                os.write(file, (json.dumps(dict(zip(_KEYS, seen))) + "\n").encode())
+                os.write(file, as_line(seen).encode())
 
     def listen(order: Order, elapsed: float) -> None:
         # Not ``elapsed``: a task may wait for one order more than once.

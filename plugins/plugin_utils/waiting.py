@@ -24,7 +24,7 @@ from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.plugins.loader import callback_loader
 from ansible.utils.display import Display
 
-from ..module_utils.order_progress import VARIABLE, Seen, last_seen
+from ..module_utils.progress_lines import VARIABLE, Seen, last_seen
 
 NOT_WORTH_A_WORD = 2.0  # seconds
 BETWEEN_LINES = 15.0  # seconds, while nothing changes

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.certops.vault_extca.plugins.module_utils import order_progress
+from ansible_collections.certops.vault_extca.plugins.module_utils import order_progress, progress_lines
 from ansible_collections.certops.vault_extca.plugins.module_utils.external_ca import OrderReference
 from ansible_collections.certops.vault_extca.plugins.module_utils.orders import unread_order
 from hypothesis import given
@@ -43,14 +43,14 @@ def order(status: str, **challenges: str) -> Any:
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(order_progress.VARIABLE, str(tmp_path / "progress"))
+    monkeypatch.setenv(progress_lines.VARIABLE, str(tmp_path / "progress"))
     return tmp_path / "progress"
 
 
 def test_a_line_for_each_change_and_nothing_afterwards(path: Path) -> None:
     clock = Time()
     with order_progress.telling(REFERENCE, 300, clock=clock) as progress:
-        seen = order_progress.last_seen(path.read_text())
+        seen = progress_lines.last_seen(path.read_text())
         assert seen is not None
         assert seen.sentence(1.2) == "… order 0193-ab: not read yet, 1 s of 300 s"
         progress(order("submitted"), 0.0)
@@ -62,7 +62,7 @@ def test_a_line_for_each_change_and_nothing_afterwards(path: Path) -> None:
         assert path.stat().st_size == before
         assert len(path.read_text().splitlines()) == 3
         assert stat.S_IMODE(path.stat().st_mode) == 0o644
-        seen = order_progress.last_seen(path.read_text())
+        seen = progress_lines.last_seen(path.read_text())
         assert seen is not None
         assert seen.elapsed == 40
         # c.test has no challenges: it has been proven before.
@@ -72,12 +72,12 @@ def test_a_line_for_each_change_and_nothing_afterwards(path: Path) -> None:
 
 
 def test_the_wait_never_lasts_longer_than_its_timeout() -> None:
-    assert order_progress.Seen("x", "submitted", None, 1, 0.0, 10).sentence(11).endswith("10 s of 10 s")
-    assert "0 of 1 identifier valid" in order_progress.Seen("x", "processing-challenge", 0, 1, 0.0, 10).sentence(1)
+    assert progress_lines.Seen("x", "submitted", None, 1, 0.0, 10).sentence(11).endswith("10 s of 10 s")
+    assert "0 of 1 identifier valid" in progress_lines.Seen("x", "processing-challenge", 0, 1, 0.0, 10).sentence(1)
 
 
 def test_nothing_is_told_unless_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(order_progress.VARIABLE, raising=False)
+    monkeypatch.delenv(progress_lines.VARIABLE, raising=False)
     with order_progress.telling(REFERENCE, 300) as progress:
         progress(order("submitted"), 0.0)
     assert list(tmp_path.iterdir()) == []
@@ -92,8 +92,8 @@ def test_a_file_that_is_there_is_left_alone(path: Path) -> None:
 
 @given(st.text())
 def test_any_text_is_read_or_is_nothing(text: str) -> None:
-    assert order_progress.last_seen(text) is None
-    assert order_progress.last_seen(text + "\n") is None
+    assert progress_lines.last_seen(text) is None
+    assert progress_lines.last_seen(text + "\n") is None
 
 
 @pytest.mark.parametrize(
@@ -110,5 +110,5 @@ def test_any_text_is_read_or_is_nothing(text: str) -> None:
 )
 def test_what_no_module_has_written_is_not_shown(change: dict[str, Any]) -> None:
     row = {"order_id": "a", "order_status": "new", "valid": 1, "identifiers": 1, "elapsed": 1.0, "timeout": 300}
-    assert order_progress.last_seen(json.dumps(row) + "\n") is not None
-    assert order_progress.last_seen(json.dumps({**row, **change}) + "\n") is None
+    assert progress_lines.last_seen(json.dumps(row) + "\n") is not None
+    assert progress_lines.last_seen(json.dumps({**row, **change}) + "\n") is None
