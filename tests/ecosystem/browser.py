@@ -30,6 +30,8 @@ class Browser:
         self._numbers = itertools.count(1)
         self._stack = contextlib.ExitStack()
         self.complaints: list[str] = []
+        # Where pages may load things from. (A theme's icons are data:.)
+        self.sources: tuple[str, ...] = ("file:", "data:")
 
     def __enter__(self) -> Browser:
         program = shutil.which("chromium")
@@ -90,7 +92,7 @@ class Browser:
         params = event.get("params", {})
         if event.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded", "Page.javascriptDialogOpening"):
             self.complaints.append(json.dumps(params))
-        if event.get("method") == "Network.requestWillBeSent" and not params["request"]["url"].startswith("file:"):
+        if event.get("method") == "Network.requestWillBeSent" and not params["request"]["url"].startswith(self.sources):
             self.complaints.append(params["request"]["url"])
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
@@ -109,16 +111,24 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
 
-    def open(self, path: Path) -> float:
-        """Seconds until the page is there, laid out and drawn."""
+    def open(self, path: Path | str) -> float:
+        """Seconds until the page of that path or address is there, laid out and drawn."""
         began = time.monotonic()
-        self.call("Page.navigate", url=path.as_uri())
+        address = path.as_uri() if isinstance(path, Path) else path
+        self.call("Page.navigate", url=address)
         while self.run("document.readyState") != "complete" or not self.run(
-            f"location.href.endsWith({json.dumps(path.name)})"
+            f"location.href.endsWith({json.dumps(address.rsplit('/', 1)[-1])})"
         ):
             time.sleep(0.02)
         self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         return time.monotonic() - began
+
+    def until(self, script: str, seconds: float = 15.0) -> None:
+        """Wait for an expression in the page to become true; an AssertionError says that it did not."""
+        deadline = time.monotonic() + seconds
+        while not self.run(script):
+            assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {script}"
+            time.sleep(0.05)
 
     def picture(self, path: Path) -> None:
         """A screenshot."""

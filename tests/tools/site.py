@@ -18,10 +18,8 @@ from pathlib import Path
 from .ansible_test import home
 from .tree import BUILD, REPOSITORY
 
-SITE = BUILD / "docs" / "html"
-_SOURCE = BUILD / "docs" / "source"
 _DOCS = REPOSITORY / "docs"
-_REPOSITORY_URL = "https://github.com/certops/vault_extca/blob/main/"
+REPOSITORY_URL = "https://github.com/certops/vault_extca/blob/main/"
 _PAGE = re.compile(r"^- \[[^]]+\]\((?P<page>[\w/-]+)\.md\)", re.MULTILINE)
 # What antsibull-docs writes for docs.ansible.com: a table of contents that this theme has beside the page, and a title of its own.
 _CONTENTS = re.compile(r"^\.\. contents::\n(?: +:\w+:.*\n)+", re.MULTILINE)
@@ -57,22 +55,22 @@ def _with_links(text: str, depth: int, modules: set[str]) -> str:
     pieces = _FENCE.split(text)
     for at in range(0, len(pieces), 2):
         piece = re.sub(r"(?<!\[)`(vault_extca_\w+)`(?!\])", module, pieces[at])
-        pieces[at] = re.sub(rf"\]\((?:\.\./){{{depth + 1}}}", f"]({_REPOSITORY_URL}", piece)
+        pieces[at] = re.sub(rf"\]\((?:\.\./){{{depth + 1}}}", f"]({REPOSITORY_URL}", piece)
     return "".join(pieces)
 
 
-def _copy_pages() -> None:
+def _copy_pages(source: Path) -> None:
     modules = {path.stem for path in (REPOSITORY / "plugins" / "modules").glob("vault_extca_*.py")}
     for path in sorted(_DOCS.rglob("*")):
         name = path.relative_to(_DOCS)
-        target = _SOURCE / name
+        target = source / name
         if path.is_dir() or "__pycache__" in name.parts:
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix != ".md":
             shutil.copy(path, target)
         elif str(name) == "README.md":
-            (_SOURCE / "index.md").write_text(_with_links(path.read_text(), 0, modules) + _toctrees(path.read_text()))
+            (source / "index.md").write_text(_with_links(path.read_text(), 0, modules) + _toctrees(path.read_text()))
         else:
             target.write_text(_with_links(path.read_text(), len(name.parts) - 1, modules))
 
@@ -95,10 +93,11 @@ def _run(*command: str) -> None:
         raise SiteError(f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
 
 
-def build() -> Path:
-    """Build the site; returns its directory."""
-    shutil.rmtree(BUILD / "docs", ignore_errors=True)
-    reference = _SOURCE / "reference"
+def build(directory: Path = BUILD / "docs") -> Path:
+    """Build the site below a directory, which is emptied; returns the site's own directory, ``html``."""
+    shutil.rmtree(directory, ignore_errors=True)
+    source, html = directory / "source", directory / "html"
+    reference = source / "reference"
     reference.mkdir(parents=True, mode=0o755)
     reference.chmod(0o755)  # antsibull-docs insists, whatever the umask
     program = str(Path(sys.executable).with_name("antsibull-docs"))
@@ -113,11 +112,11 @@ def build() -> Path:
         "certops.vault_extca",
     )
     _fit_reference(reference)
-    _copy_pages()
+    _copy_pages(source)
     _run(
-        sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "-q", "-b", "html", str(_SOURCE), str(SITE)
+        sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "-q", "-b", "html", str(source), str(html)
     )
-    return SITE
+    return html
 
 
 def main() -> int:
