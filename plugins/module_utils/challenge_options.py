@@ -7,14 +7,8 @@ from __future__ import annotations
 from typing import Any, List, Mapping, Optional
 
 from .challenge_proofs import DNS_01, HTTP_01, TLS_ALPN_01
-from .challenge_responders import (
-    Address,
-    HttpResponder,
-    Responder,
-    TlsAlpnResponder,
-    WebrootResponder,
-    parse_address,
-)
+from .challenge_responders import HttpResponder, Responder, TlsAlpnResponder, WebrootResponder
+from .challenge_servers import Address, parse_address
 from .issuance import AUTO, Challenges
 from .vault_errors import InvalidInput
 

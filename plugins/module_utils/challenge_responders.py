@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright: certops.vault_extca contributors
-"""Places where this host answers challenges: a web server's directory, or a small server for as long as a task runs.
+"""Places where this host answers challenges: a web server's directory, or a small server of the task's own.
 
 A responder is told its challenges, checks that they are answered as the ACME server will ask, and cleans up, always.
 """
@@ -8,23 +8,20 @@ A responder is told its challenges, checks that they are answered as the ACME se
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
-import http.server
 import os
 import re
-import socket
-import socketserver
-import ssl
-import threading
-from typing import Any, ClassVar, Dict, List, NamedTuple, Optional, Protocol, Tuple
+from typing import Any, Dict, List, Optional, Protocol, Tuple
 
+from .challenge_process import LINGERS, ChallengeProcess, HeldByTask
 from .challenge_proofs import HTTP_01, TLS_ALPN_01
-from .tls_alpn import answered_digest, challenge_context
+from .challenge_servers import PATIENCE, Address, HttpServer, ServerAt, TlsAlpnServer
+from .tls_alpn import answered_digest
 from .vault_errors import ExtcaError, InvalidInput
 
 # The characters of base64url: a token is part of a path (RFC 8555 section 8.3).
 _TOKEN_PATH = re.compile(r"/\.well-known/acme-challenge/[A-Za-z0-9_-]+")
-_PATIENCE = 10.0  # seconds, for one answer
 
 
 class ChallengeNotAnswered(ExtcaError):
@@ -47,28 +44,6 @@ class Responder(Protocol):
 
     def clean_up(self) -> None:
         """Answer nothing any more, and leave nothing behind."""
-
-
-class Address(NamedTuple):
-    """Where to listen, or to ask."""
-
-    host: str
-    port: int
-
-    def local(self) -> Address:
-        """The address at which this host reaches what listens here."""
-        return Address({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host), self.port)
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def parse_address(text: str) -> Address:
-    """An address such as ``0.0.0.0:80`` or ``[::]:80``. Raises ValueError."""
-    found = re.fullmatch(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<four>[A-Za-z0-9.-]+)):(?P<port>[0-9]{1,5})", text.strip())
-    if not found or not 0 < int(found["port"]) < 65536:
-        raise ValueError(f"{text!r} is not an address with a port, such as '0.0.0.0:80' or '[::]:80'")
-    return Address(found["six"] or found["four"], int(found["port"]))
 
 
 # ---------------------------------------------------------------------- http-01
@@ -156,28 +131,65 @@ _WEBROOT_REMEDY = (
 )
 
 
-class HttpResponder:
-    """A web server of the task's own, which serves its challenges and nothing else."""
+# ---------------------------------------------------------------------- listening
 
-    challenge_type = HTTP_01
 
-    def __init__(self, address: Address) -> None:
+class _ListeningResponder:
+    """A server of the task's own, for as long as the task runs, and a little longer if it is killed."""
+
+    def __init__(self, server_at: ServerAt, option: str, address: Address, lingers: float) -> None:
+        self._server_at = server_at
+        self._option = option
         self._address = address
-        self._published: Dict[str, Tuple[str, str]] = {}
-        self._server: Optional[_Server] = None
+        self._lingers = lingers
+        self._process: Optional[ChallengeProcess] = None
 
     def leaves_behind(self, proof: Dict[str, Any]) -> List[str]:
         return []
 
+    def _answer(self, name: str, value: str) -> None:
+        if self._process is None:
+            self._process = self._listen()
+        self._process.publish(name, value)
+
+    def _listen(self) -> ChallengeProcess:
+        try:
+            return ChallengeProcess(self._server_at, self._address, self._lingers)
+        except OSError as error:
+            remedy = ""
+            if isinstance(error, PermissionError):
+                remedy = " Ports below 1024 are root's: use become."
+            elif isinstance(error, HeldByTask):
+                remedy = " Another task of this collection has the port. Let tasks that listen there run one after the other."
+            elif error.errno == errno.EADDRINUSE:
+                remedy = " Another server has the port." + (
+                    " If it is a web server, use webroot of http_01 in place of listen."
+                    if self._option == "http_01"
+                    else ""
+                )
+            raise ExtcaError(
+                f"listen of {self._option}: cannot listen on {self._address}: {error.strerror or error}.{remedy}"
+            ) from None
+
+    def clean_up(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.stop()
+
+
+class HttpResponder(_ListeningResponder):
+    """A web server of the task's own, which serves its challenges and nothing else."""
+
+    challenge_type = HTTP_01
+
+    def __init__(self, address: Address, lingers: float = LINGERS) -> None:
+        super().__init__(HttpServer, "http_01", address, lingers)
+        self._published: Dict[str, Tuple[str, str]] = {}  # path in the URL: identifier, content
+
     def publish(self, identifier: str, proof: Dict[str, Any]) -> None:
-        self._published[_token_path(proof)] = (identifier, proof["http_01"]["content"])
-        if self._server is None:
-            published = self._published
-
-            class Handler(_ChallengeHandler):
-                challenges = published
-
-            self._server = _listen(self._address, Handler, "http_01")
+        path, content = _token_path(proof), proof["http_01"]["content"]
+        self._answer(path, content)
+        self._published[path] = (identifier, content)
 
     def check(self) -> List[str]:
         for path, (identifier, content) in self._published.items():
@@ -186,74 +198,28 @@ class HttpResponder:
 
     def clean_up(self) -> None:
         self._published.clear()
-        if self._server is not None:
-            self._server.stop()
-            self._server = None
+        super().clean_up()
 
 
-class _ChallengeHandler(http.server.BaseHTTPRequestHandler):
-    challenges: ClassVar[Dict[str, Tuple[str, str]]] = {}
-    timeout = _PATIENCE
-    server_version = "acme-challenge"
-    sys_version = ""
-
-    def do_GET(self) -> None:
-        known = self.challenges.get(self.path)
-        content = known[1].encode() if known else b"no such challenge\n"
-        self.send_response(200 if known else 404)
-        self.send_header("Content-Type", "application/octet-stream")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing is logged: a module's output is its result."""
-
-
-# ---------------------------------------------------------------------- tls-alpn-01
-
-
-class TlsAlpnResponder:
+class TlsAlpnResponder(_ListeningResponder):
     """A TLS server of the task's own, which shows the challenge certificate of RFC 8737 for each name."""
 
     challenge_type = TLS_ALPN_01
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
-        self._contexts: Dict[str, ssl.SSLContext] = {}
+    def __init__(self, address: Address, lingers: float = LINGERS) -> None:
+        super().__init__(TlsAlpnServer, "tls_alpn_01", address, lingers)
         self._digests: Dict[str, str] = {}
-        self._server: Optional[_Server] = None
-
-    def leaves_behind(self, proof: Dict[str, Any]) -> List[str]:
-        return []
 
     def publish(self, identifier: str, proof: Dict[str, Any]) -> None:
-        name = proof["tls_alpn_01"]["server_name"]
-        self._contexts[name] = challenge_context(name, proof["tls_alpn_01"]["digest"])
-        self._digests[name] = proof["tls_alpn_01"]["digest"]
-        if self._server is None:
-            contexts, first = self._contexts, self._contexts[name]
-            # The certificate is chosen by the name that the client asks for (SNI).
-            first.sni_callback = lambda connection, asked, _context: _choose(
-                connection, contexts.get(str(asked).lower())
-            )
-
-            class Handler(socketserver.BaseRequestHandler):
-                def handle(self) -> None:
-                    self.request.settimeout(_PATIENCE)
-                    try:
-                        with first.wrap_socket(self.request, server_side=True) as connection:
-                            connection.unwrap()
-                    except (OSError, ValueError):
-                        pass  # a client that wanted something else; the ACME server says what it did not like
-
-            self._server = _listen(self._address, Handler, "tls_alpn_01")
+        name, digest = proof["tls_alpn_01"]["server_name"], proof["tls_alpn_01"]["digest"]
+        self._answer(name, digest)
+        self._digests[name] = digest
 
     def check(self) -> List[str]:
         address = self._address.local()
         for name, digest in self._digests.items():
             try:
-                shown = answered_digest(tuple(address), name, _PATIENCE)
+                shown = answered_digest(tuple(address), name, PATIENCE)
             except (OSError, ValueError) as error:
                 raise ChallengeNotAnswered(
                     f"The tls-alpn-01 challenge of {name} is not answered at {address}: {error}. Nothing was said to Vault."
@@ -266,58 +232,8 @@ class TlsAlpnResponder:
         return []
 
     def clean_up(self) -> None:
-        self._contexts.clear()
         self._digests.clear()
-        if self._server is not None:
-            self._server.stop()
-            self._server = None
-
-
-def _choose(connection: Any, context: Optional[ssl.SSLContext]) -> Optional[int]:
-    if context is None:
-        return int(ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME)
-    connection.context = context
-    return None
-
-
-# ---------------------------------------------------------------------- servers
-
-
-class _Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, address: Address, handler: Any) -> None:
-        if ":" in address.host:
-            self.address_family = socket.AF_INET6
-        super().__init__((address.host, address.port), handler)
-        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        self._thread.start()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is not this task's trouble, and nothing may be printed beside the result."""
-
-    def stop(self) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
-
-
-def _listen(address: Address, handler: Any, option: str) -> _Server:
-    try:
-        return _Server(address, handler)
-    except OSError as error:
-        remedy = ""
-        if isinstance(error, PermissionError):
-            remedy = " Ports below 1024 are root's: use become."
-        elif "in use" in str(error):
-            remedy = " Another server has the port." + (
-                " If it is a web server, use webroot of http_01 in place of listen." if option == "http_01" else ""
-            )
-        raise ExtcaError(
-            f"listen of {option}: cannot listen on {address}: {error.strerror or error}.{remedy}"
-        ) from None
+        super().clean_up()
 
 
 # ---------------------------------------------------------------------- asking as the ACME server will
@@ -325,7 +241,7 @@ def _listen(address: Address, handler: Any, option: str) -> _Server:
 
 def _check_http(address: Address, identifier: str, path: str, content: str, who: str, remedy: str) -> List[str]:
     """Fetch a challenge from this host under the identifier's name, without resolving it (RFC 8555 section 8.3)."""
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=_PATIENCE)
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=PATIENCE)
     try:
         connection.request("GET", path, headers={"Host": identifier, "Connection": "close"})
         answer = connection.getresponse()

@@ -34,7 +34,9 @@ def site(bare_bench: Bench, tmp_path: Path) -> Iterator[Site]:
     bare_bench.api("POST", f"sys/mounts/{engine.mount}", {"type": "pki-external-ca"})
     engine.furnish()
     bare_bench.forget_requests()
-    yield Site(engine, tmp_path)
+    site = Site(engine, tmp_path)
+    yield site
+    site.free_ports()
     bare_bench.api("DELETE", f"sys/mounts/{engine.mount}")
 
 

@@ -2,8 +2,8 @@
 # Copyright: certops.vault_extca contributors
 """A run of the module in a process that is killed with SIGKILL at a step of one's choice.
 
-A step is a moment right before a request to Vault or a call that changes something on disk: between two of them, nothing
-happens that another process could see.
+A step is a moment right before a request to Vault, a word to the process that answers challenges, or a call that changes
+something on disk: between two of them, nothing happens that another process could see.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.certops.vault_extca.plugins.module_utils.challenge_process import ChallengeProcess
 from ansible_collections.certops.vault_extca.plugins.module_utils.vault_connection import VaultConnection
 
 from .site import Site
@@ -47,26 +48,18 @@ def run_and_kill(site: Site, options: Mapping[str, Any], at: int) -> bool:
 def run_and_kill_during_the_renames(site: Site, options: Mapping[str, Any], *, whom: str, after: int = 0) -> None:
     """Kill the task (``whom="task"``) while its files are being renamed, or the process that renames (``whom="renamer"``) after
     so many renames."""
-    rename, setsid = os.rename, os.setsid
+    rename = os.rename
     renamed = 0
-
-    def strike() -> None:
-        os.kill(os.getppid() if whom == "task" else os.getpid(), signal.SIGKILL)
-
-    def first_strike() -> None:
-        setsid()
-        if whom == "task":
-            strike()
 
     def counting_rename(source: str, target: str) -> None:
         nonlocal renamed
-        if whom == "renamer" and renamed == after:
-            strike()
+        if renamed == after:
+            os.kill(os.getppid() if whom == "task" else os.getpid(), signal.SIGKILL)
         renamed += 1
         rename(source, target)
 
     def arm(step: int, name: str) -> None:
-        os.setsid, os.rename = first_strike, counting_rename  # type: ignore[assignment]
+        os.rename = counting_rename  # type: ignore[assignment]
 
     child = _fork(site, options, arm)
     status = os.waitpid(child, 0)[1]
@@ -119,6 +112,12 @@ def _watch(step: Callable[[int, str], None]) -> None:
 
     for name in _CALLS:
         setattr(os, name, watched(name, getattr(os, name)))
+    tell = ChallengeProcess.tell
+
+    def told(self: Any, message: Any) -> Any:
+        return watched("stop" if message == "stop" else "publish", tell)(self, message)
+
+    ChallengeProcess.tell = told  # type: ignore[method-assign]
     request = VaultConnection.request
 
     def named(self: Any, method: str, path: str, **kwargs: Any) -> Any:

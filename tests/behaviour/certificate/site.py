@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.certops.vault_extca.plugins.module_utils.challenge_process import ChallengeProcess
+from ansible_collections.certops.vault_extca.plugins.module_utils.challenge_servers import Address, HttpServer
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -105,6 +107,11 @@ class Site:
         """How many orders the mount has seen."""
         listed = self.engine.api("LIST", "lookup/orders/recent?within=168h", expect=(200, 404))
         return len(listed["keys"]) if listed else 0
+
+    def free_ports(self) -> None:
+        """End what runs that were killed have left behind to answer challenges: take it over, and stop."""
+        for port in (self.bench.pebble.http_port, self.bench.pebble.tls_port):
+            ChallengeProcess(HttpServer, Address("127.0.0.1", port)).stop()
 
     def leftovers(self) -> list[str]:
         """Hidden files in the directory of the certificate."""

@@ -42,19 +42,28 @@ def consistent_serial(site: Site) -> int | None:
 
 
 @pytest.mark.parametrize("key_source", ["vault", "local"])
+@pytest.mark.parametrize("answering", ["webroot", "http-01 listen", "tls-alpn-01 listen"])
 @pytest.mark.timeout(180)
 def test_a_run_killed_at_any_step_is_finished_by_the_next_without_a_second_order(
-    site: Site, webroot: Path, key_source: str
+    site: Site, request: pytest.FixtureRequest, answering: str, key_source: str
 ) -> None:
-    options = site.options(fresh_name(), http_01=site.http_webroot, key_source=key_source)
+    options = site.options(fresh_name(), key_source=key_source)
     options |= {"destination": bundle_and_pair(site), "force": True, "use_cached": False}
+    if answering == "webroot":
+        request.getfixturevalue("webroot")
+        options["http_01"] = site.http_webroot
+    elif answering == "tls-alpn-01 listen":
+        options |= {"http_01": None, "tls_alpn_01": site.tls_here}
     steps = count_steps(site, options)
+    # Each way of answering has its own.
+    assert ("publish" in steps, "stop" in steps) == (("listen" in answering),) * 2
     orders, last = site.orders(), consistent_serial(site)
     assert orders == 1
     killed = 0
     # Every request of a kind is the same step, however often it is made.
     moments = [at for at, name in enumerate(steps) if name != steps[at - 1] or not name.startswith("GET")]
-    for at in moments[moments.index(steps.index("POST:new-order")) :]:
+    moments = moments[moments.index(steps.index("POST:new-order")) :]
+    for at in moments:
         killed += run_and_kill(site, options, at)
         wait_for_quiet(site.ssl / RECORD)
         assert consistent_serial(site) is not None, f"killed before step {at}, {steps[at]}"
@@ -65,8 +74,8 @@ def test_a_run_killed_at_any_step_is_finished_by_the_next_without_a_second_order
             pytest.fail(f"killed before step {at}, {steps[at]}: {site.orders()} orders and not {orders}; {result}")
         last = found
         assert site.leftovers() == []
-        assert list(webroot.rglob("*")) == []
-    assert killed >= len(moments) - steps.index("POST:new-order") - 5
+        assert list(site.webroot.rglob("*")) == []
+    assert killed >= len(moments) - 5
 
 
 def test_the_first_certificate_is_there_as_a_whole_or_not_at_all(site: Site, webroot: Path) -> None:

@@ -1,27 +1,33 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: certops.vault_extca contributors
-"""Challenges answered by this host, asked for over real sockets."""
+"""Challenges answered by this host, asked for over real sockets; by real processes, which are killed."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import fcntl
 import http.client
 import os
+import signal
 import socket
 import ssl
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.certops.vault_extca.plugins.module_utils import challenge_process
 from ansible_collections.certops.vault_extca.plugins.module_utils.challenge_options import challenges_of
 from ansible_collections.certops.vault_extca.plugins.module_utils.challenge_proofs import proof
 from ansible_collections.certops.vault_extca.plugins.module_utils.challenge_responders import (
-    Address,
     ChallengeNotAnswered,
     HttpResponder,
     TlsAlpnResponder,
     WebrootResponder,
-    parse_address,
 )
+from ansible_collections.certops.vault_extca.plugins.module_utils.challenge_servers import Address, parse_address
 from ansible_collections.certops.vault_extca.plugins.module_utils.tls_alpn import answered_digest
 from ansible_collections.certops.vault_extca.plugins.module_utils.vault_errors import ExtcaError, InvalidInput
 
@@ -270,6 +276,244 @@ def test_another_server_in_its_place_is_noticed() -> None:
     impostor.clean_up()
     with pytest.raises(ChallengeNotAnswered, match="is not answered at"):
         responder.check()
+
+
+# ---------------------------------------------------------------------- tasks that are killed
+
+BY_TYPE = {"http-01": (HttpResponder, HTTP), "tls-alpn-01": (TlsAlpnResponder, TLS)}
+OTHERS = {
+    "http-01": proof("http-01", "example.org", "token-2", "token-2.thumbprint"),
+    "tls-alpn-01": proof("tls-alpn-01", "example.org", "token-2", "token-2.thumbprint"),
+}
+both_types = pytest.mark.parametrize("challenge_type", list(BY_TYPE))
+
+
+def answers(challenge_type: str, address: Address, wanted: dict[str, Any]) -> bool:
+    """Whether this challenge is answered there."""
+    try:
+        if challenge_type == "http-01":
+            return get(address, wanted["http_01"]["path"]) == (200, wanted["http_01"]["content"])
+        tls = wanted["tls_alpn_01"]
+        return answered_digest(tuple(address), tls["server_name"], 5) == tls["digest"]
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
+
+
+def children() -> set[int]:
+    """Processes whose parent is this one."""
+    found = set()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = status.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == os.getpid():
+                found.add(int(status.parent.name))
+    return found
+
+
+@pytest.fixture
+def orphans_are_ours() -> Iterator[None]:
+    """A process whose parent has died becomes a child of this one, so that its end can be waited for."""
+    prctl, set_child_subreaper = ctypes.CDLL(None).prctl, 36
+    assert prctl(set_child_subreaper, 1) == 0
+    yield
+    assert prctl(set_child_subreaper, 0) == 0
+
+
+def killed_task(challenge_type: str, address: Address, lingers: float) -> int:
+    """A task that publishes its challenge and is killed; the process that it leaves behind."""
+    before = children()
+    reader, writer = os.pipe()
+    task = os.fork()
+    if task == 0:
+        try:
+            responder, published = BY_TYPE[challenge_type]
+            responder(address, lingers).publish(NAME, published)
+            os.write(writer, b".")
+            signal.pause()
+        finally:
+            os._exit(1)
+    os.close(writer)
+    assert os.read(reader, 1) == b"."
+    os.kill(task, signal.SIGKILL)
+    os.waitpid(task, 0)
+    # Ansible reads a task's output until nobody has it open any more.
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+    (orphan,) = children() - before
+    return orphan
+
+
+@both_types
+def test_clean_up_leaves_no_process(challenge_type: str) -> None:
+    responder, published = BY_TYPE[challenge_type]
+    address, before = free_address(), children()
+    one = responder(address)
+    one.publish(NAME, published)
+    assert len(children() - before) == 1
+    assert answers(challenge_type, address, published)
+    one.clean_up()
+    assert children() == before
+    assert not answers(challenge_type, address, published)
+
+
+@pytest.mark.usefixtures("orphans_are_ours")
+@both_types
+def test_a_killed_tasks_challenge_is_answered_until_the_next_one_takes_over(challenge_type: str) -> None:
+    responder, published = BY_TYPE[challenge_type]
+    address = free_address()
+    orphan = killed_task(challenge_type, address, lingers=600)
+    assert answers(challenge_type, address, published)
+    following = responder(address)
+    following.publish("example.org", OTHERS[challenge_type])
+    assert os.waitpid(orphan, 0)[1] == 0
+    assert following.check() == []
+    # The ACME server may have been told of the first one.
+    assert answers(challenge_type, address, published)
+    following.clean_up()
+    assert not answers(challenge_type, address, published)
+    assert not answers(challenge_type, address, OTHERS[challenge_type])
+
+
+@pytest.mark.usefixtures("orphans_are_ours")
+def test_a_task_of_another_type_takes_over_without_the_challenges() -> None:
+    address = free_address()
+    orphan = killed_task("http-01", address, lingers=600)
+    following = TlsAlpnResponder(address)
+    following.publish(NAME, TLS)
+    assert os.waitpid(orphan, 0)[1] == 0
+    assert following.check() == []
+    following.clean_up()
+
+
+@pytest.mark.usefixtures("orphans_are_ours")
+@both_types
+def test_what_a_killed_task_leaves_ends_by_itself(challenge_type: str) -> None:
+    address = free_address()
+    orphan = killed_task(challenge_type, address, lingers=0.05)
+    assert os.waitpid(orphan, 0)[1] == 0
+    assert not answers(challenge_type, address, BY_TYPE[challenge_type][1])
+
+
+@pytest.mark.usefixtures("orphans_are_ours")
+def test_where_it_could_not_be_asked_to_make_way_nothing_outlives_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = free_address()
+    with socket.socket(socket.AF_UNIX) as squatter:
+        squatter.bind(challenge_process._door_name(tuple(address)))
+        assert os.waitpid(killed_task("http-01", address, lingers=600), 0)[1] == 0
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert os.waitpid(killed_task("http-01", address, lingers=600), 0)[1] == 0
+    with socket.create_server(tuple(address)), pytest.raises(ExtcaError, match="Another server has the port"):
+        HttpResponder(address).publish(NAME, HTTP)
+
+
+@both_types
+def test_a_task_that_is_under_way_keeps_its_port(challenge_type: str) -> None:
+    responder, published = BY_TYPE[challenge_type]
+    address, before = free_address(), children()
+    first, second = responder(address), responder(address)
+    first.publish(NAME, published)
+    for _time in range(2):
+        with pytest.raises(ExtcaError, match="Another task of this collection has the port"):
+            second.publish("example.org", OTHERS[challenge_type])
+    assert first.check() == []
+    second.clean_up()
+    first.clean_up()
+    assert children() == before
+    second.publish("example.org", OTHERS[challenge_type])
+    assert second.check() == []
+    second.clean_up()
+
+
+@pytest.mark.usefixtures("orphans_are_ours")
+def test_another_user_cannot_take_over() -> None:
+    address = free_address()
+    orphan = killed_task("http-01", address, lingers=600)
+    reader, writer = os.pipe()
+    stranger = os.fork()
+    if stranger == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setuid(65534)
+            else:
+                os.geteuid = lambda: 65534
+            HttpResponder(address).publish("example.org", OTHERS["http-01"])
+        except ExtcaError as error:
+            os.write(writer, error.message.encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as said:
+        assert "Another server has the port" in said.read()
+    os.waitpid(stranger, 0)
+    assert answers("http-01", address, HTTP)
+    os.kill(orphan, signal.SIGTERM)
+    assert os.waitpid(orphan, 0)[1] == signal.SIGTERM
+
+
+def test_the_process_has_nothing_of_the_tasks(tmp_path: Path) -> None:
+    address, before = free_address(), children()
+    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    reader, writer = os.pipe()
+    first, second = HttpResponder(address), TlsAlpnResponder(free_address())
+    first.publish(NAME, HTTP)
+    second.publish(NAME, TLS)
+    (one, other) = children() - before
+    try:
+        os.close(writer)
+        assert os.read(reader, 1) == b""
+        os.close(lock)
+        with (tmp_path / "lock").open() as again:
+            fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for process in (Path(f"/proc/{one}"), Path(f"/proc/{other}")):
+            opened = [str(link.readlink()) for link in (process / "fd").iterdir()]
+            assert opened.count("/dev/null") == 3
+            assert not [path for path in opened if path.startswith("/") and path != "/dev/null"]
+            # What it is told by, where it listens, the door, and a look at which of them is ready.
+            assert len(opened) <= 3 + 3 + 2
+            assert os.getsid(int(process.name)) == int(process.name)
+            assert (process / "cwd").readlink() == Path("/")
+            for shown in ("cmdline", "environ"):
+                assert b"thumbprint" not in (process / shown).read_bytes()
+    finally:
+        os.close(reader)
+        first.clean_up()
+        second.clean_up()
+    assert children() == before
+
+
+def test_a_process_that_is_ended_from_outside_is_said_and_runs_nothing_of_the_tasks() -> None:
+    address, before = free_address(), children()
+    heard: list[int] = []
+    old = signal.signal(signal.SIGTERM, lambda number, _frame: heard.append(number))
+    responder = HttpResponder(address)
+    try:
+        responder.publish(NAME, HTTP)
+        (child,) = children() - before
+        os.kill(child, signal.SIGTERM)
+        assert os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT).si_status == signal.SIGTERM
+        with pytest.raises(ExtcaError, match=r"was ended from outside\. Run the task again"):
+            responder.publish("example.org", OTHERS["http-01"])
+        with pytest.raises(ChallengeNotAnswered):
+            responder.check()
+    finally:
+        signal.signal(signal.SIGTERM, old)
+        responder.clean_up()
+    assert (heard, children()) == ([], before)
+
+
+def test_a_certificate_that_cannot_be_made_is_told() -> None:
+    responder, before = TlsAlpnResponder(free_address()), children()
+    hostile = {"tls_alpn_01": {"server_name": NAME, "digest": "no hex"}}
+    with pytest.raises(ExtcaError, match=f"The challenge of {NAME} cannot be answered at"):
+        responder.publish(NAME, hostile)
+    responder.clean_up()
+    assert children() == before
+
+
+def test_an_address_that_nobody_knows_is_told() -> None:
+    with pytest.raises(ExtcaError, match=r"listen of http_01: cannot listen on no\.such\.invalid:8080: "):
+        HttpResponder(Address("no.such.invalid", 8080)).publish(NAME, HTTP)
 
 
 # ---------------------------------------------------------------------- options
