@@ -19,6 +19,8 @@ from .tree import BUILD, COLLECTION, REPOSITORY, sync
 _COLLECTION_NAME = "certops.vault_extca"
 # What a user of the collection needs; nothing else may get into the artifact.
 _WANTED = {
+    # Galaxy runs ansible-lint over the artifact, and needs to know of awx.awx.
+    ".ansible-lint",
     "CHANGELOG.md",
     "COPYING",
     "FILES.json",
