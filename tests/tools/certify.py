@@ -2,12 +2,13 @@
 # Copyright: certops.vault_extca contributors
 """``python -m tests.tools.certify``: what Galaxy and its reviewers check, over the artifact that would be released.
 
-galaxy-importer (with ansible-lint and ansible-doc; ansible-test is a stage of ``make test``) must neither fail nor warn, and the
-collection must install from a git address and list all that it has.
+The collection must install from its artifact and from a git address, ansible-doc must show all that it holds, and
+galaxy-importer (with ansible-lint and ansible-doc; ansible-test is a stage of ``make test``) must neither fail nor warn.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -30,20 +31,22 @@ offline_ansible_lint = True
 run_flake8 = False
 check_required_tags = True
 """
-_KINDS = {"modules": "module", "lookup": "lookup", "filter": "filter"}
+_KINDS = ("module", "lookup", "filter", "role")
 
 
 class CertificationError(Exception):
     """Something that a reviewer would not accept."""
 
 
-def _run(command: list[str | Path], directory: Path, variables: Mapping[str, str] | None = None) -> str:
+def _run(
+    command: list[str | Path], directory: Path, variables: Mapping[str, str] | None = None, *, stderr: bool = True
+) -> str:
     settings = {**environment(), **(variables or {})}
     done = subprocess.run(command, cwd=directory, env=settings, capture_output=True, text=True, check=False)
     if done.returncode:
         shown = " ".join(str(one) for one in command)
         raise CertificationError(f"{shown} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
-    return done.stdout + done.stderr
+    return done.stdout + (done.stderr if stderr else "")
 
 
 def _program(name: str) -> Path:
@@ -85,35 +88,55 @@ def _import(artifact: Path) -> None:
         raise CertificationError(f"galaxy-importer did not finish:\n{output[-2000:]}")
 
 
-def _install_from_git() -> int:
-    """Install from this repository's last commit, as from an address on GitHub; returns how many plugins are listed."""
-    with tempfile.TemporaryDirectory(prefix="from-git-") as directory:
+def _documented(collections: Path) -> dict[str, set[str]]:
+    """What ansible-doc lists of an installed collection by kind, after it has shown each."""
+    found = {}
+    for kind in _KINDS:
+        path = {"ANSIBLE_COLLECTIONS_PATH": str(collections)}
+        doc: list[str | Path] = [_program("ansible-doc"), "--type", kind]
+        listed = json.loads(_run([*doc, "--list", "--json", "certops.vault_extca"], collections, path, stderr=False))
+        for name in listed:
+            shown = _run([*doc, name], collections, path)
+            if name not in shown or "[WARNING]" in shown or "[ERROR]" in shown:
+                raise CertificationError(f"ansible-doc shows {kind} {name} like this:\n{shown[-2000:]}")
+        found[kind] = {name.rsplit(".", 1)[1] for name in listed}
+    return found
+
+
+def _present(installed: Path) -> dict[str, set[str]]:
+    """What the collection's files hold by kind."""
+    plugins = installed / "plugins"
+    return {
+        "module": {path.stem for path in (plugins / "modules").glob("*.py")},
+        "lookup": {path.stem for path in (plugins / "lookup").glob("*.py")},
+        # One file of code holds all filters; each has a file of documentation.
+        "filter": {path.stem for path in (plugins / "filter").glob("*.yml")},
+        "role": {path.name for path in (installed / "roles").iterdir()},
+    }
+
+
+def _install(source: str) -> int:
+    """Install from an artifact or a git address, and have everything shown; returns how much that is."""
+    with tempfile.TemporaryDirectory(prefix="installed-") as directory:
         collections = Path(directory)
-        address = f"git+file://{REPOSITORY},HEAD"
-        galaxy = _program("ansible-galaxy")
-        _run([galaxy, "collection", "install", "--offline", "-p", directory, address], collections)
-        installed = collections / COLLECTION
-        listed = 0
-        for folder, kind in _KINDS.items():
-            present = list((installed / "plugins" / folder).glob("*.py"))
-            path = {"ANSIBLE_COLLECTIONS_PATH": directory}
-            names = _run([_program("ansible-doc"), "-t", kind, "--list", "certops.vault_extca"], collections, path)
-            found = [line.split()[0] for line in names.splitlines() if line.startswith("certops.vault_extca.")]
-            if present and not found:
-                raise CertificationError(f"ansible-doc lists no {kind} of what was installed from git")
-            _run([_program("ansible-doc"), "-t", kind, *found], collections, path)
-            listed += len(found)
-        return listed
+        _run([_program("ansible-galaxy"), "collection", "install", "--offline", "-p", directory, source], collections)
+        present, documented = _present(collections / COLLECTION), _documented(collections)
+        if present != documented:
+            raise CertificationError(f"from {source} came {present}, but ansible-doc lists {documented}")
+        return sum(len(names) for names in documented.values())
 
 
 def main() -> int:
     """0 if nothing is objected to."""
     _CERTIFY.mkdir(parents=True, exist_ok=True)
     try:
-        listed = _install_from_git()
-        print(f"certify: installs from git, and documents {listed} plugins", flush=True)
+        artifact = _artifact()
+        shown = _install(str(artifact))
+        print(f"certify: {artifact.name} installs, and ansible-doc shows all {shown} that it holds", flush=True)
+        shown = _install(f"git+file://{REPOSITORY},HEAD")
+        print(f"certify: installs from git, and ansible-doc shows all {shown}", flush=True)
         _prepare_importer()
-        _import(_artifact())
+        _import(artifact)
     except CertificationError as error:
         print(f"certify: {error}", file=sys.stderr)
         return 1
