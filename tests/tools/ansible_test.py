@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import re
 import shutil
@@ -13,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 from .tree import BUILD, sync
 
@@ -40,15 +40,22 @@ def home() -> Path:
     return directory
 
 
-def _provide_get_pip(directory: Path) -> None:
-    """Put the stand-in under the name that the installed ansible-test looks for."""
-    from ansible_test._internal.python_requirements import get_venv_packages
+# The versions of pip that an ansible-test wants for its virtual environments.
+_PIP_VERSIONS = """
+from types import SimpleNamespace
+from ansible_test._internal.python_requirements import get_venv_packages
+print(*{get_venv_packages(SimpleNamespace(version=f"3.{minor}"))["pip"] for minor in range(8, 20)})
+"""
 
+
+@functools.cache
+def _provide_get_pip(directory: Path, python: Path) -> None:
+    """Put the stand-in under the names that the ansible-test of an environment looks for."""
     cache = directory / ".ansible" / "test" / "cache"
     cache.mkdir(parents=True, exist_ok=True)
-    for minor in range(8, 20):
-        version = get_venv_packages(SimpleNamespace(version=f"3.{minor}"))["pip"].replace(".", "_")
-        _link(cache / f"get_pip_{version}.py", Path(__file__).with_name("get_pip.py"))
+    done = subprocess.run([python, "-c", _PIP_VERSIONS], capture_output=True, text=True, check=True)
+    for version in done.stdout.split():
+        _link(cache / f"get_pip_{version.replace('.', '_')}.py", Path(__file__).with_name("get_pip.py"))
 
 
 def _provide_ssh_key(directory: Path) -> None:
@@ -91,11 +98,18 @@ def _path() -> str:
 def environment() -> dict[str, str]:
     """The environment for Ansible's tools."""
     directory = home()
-    _provide_get_pip(directory)
+    _provide_get_pip(directory, Path(sys.executable))
     _provide_ssh_key(directory)
     removed = ("ANSIBLE_", "VAULT_", "COVERAGE_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(removed)}
     return {**inherited, "HOME": str(directory), "PATH": _path()}
+
+
+def ansible_test_environment(binaries: Path) -> dict[str, str]:
+    """The environment for an ansible-test of another version, whose programs are in a directory."""
+    variables = environment()
+    _provide_get_pip(home(), binaries / "python")
+    return {**variables, "PATH": os.pathsep.join([str(binaries), variables["PATH"]])}
 
 
 def ansible_test(
@@ -105,9 +119,7 @@ def ansible_test(
 
     ``binaries`` is where another version of Ansible has its programs; usually they are beside this interpreter.
     """
-    variables = environment()
-    if binaries is not None:
-        variables["PATH"] = os.pathsep.join([str(binaries), variables["PATH"]])
+    variables = environment() if binaries is None else ansible_test_environment(binaries)
     program = str((binaries or Path(sys.executable).parent) / "ansible-test")
     with subprocess.Popen([*before, program, *arguments], cwd=tree, env=variables, stdin=subprocess.DEVNULL) as process:
         try:

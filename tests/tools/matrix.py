@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: certops.vault_extca contributors
-"""``python -m tests.tools.matrix [--only TEXT] [--integration TARGET…] [--sanity]``: the versions that work.
+"""``python -m tests.tools.matrix [--only REGEX] [--kinds KIND…] [--targets TARGET…]``: the versions that work.
 
 Each cell is an environment of its own in ``build/matrix``: one ansible-core, one Python of this machine, and given or
-newest versions of hvac and cryptography. The unit tests run in all of them; integration and sanity where asked for.
-What was seen is kept in ``build/matrix/results.json`` from run to run, and written into the README's support table.
+newest versions of hvac and cryptography. The unit tests run in all of them: first in one of each ansible-core, then with
+the oldest libraries, then with the other Pythons. Then follow sanity with the oldest and the newest ansible-core, and
+integration with each. What was seen is kept in ``build/matrix/results.json`` from run to run, also where a later run
+chooses less, and written into the README's support table.
 """
 
 from __future__ import annotations
@@ -17,17 +19,20 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from .ansible_test import environment
-from .tree import BUILD, REPOSITORY
+from .ansible_test import ansible_test_environment, environment
+from .integration import targets_of
+from .tree import BUILD, REPOSITORY, sync
 
 _MATRIX = BUILD / "matrix"
 _RESULTS = _MATRIX / "results.json"
 _README = REPOSITORY / "README.md"
+KINDS = ("units", "sanity", "integration")
+_LONGEST = 60 * 60  # seconds; what takes longer hangs
 _BEGIN, _END = "<!-- support table: make matrix -->", "<!-- end of support table -->"
 
 # The Pythons that each ansible-core runs on as the controller, as its release notes say.
@@ -38,6 +43,15 @@ CONTROLLERS: Mapping[str, tuple[str, ...]] = {
     "2.19": ("3.11", "3.12", "3.13"),
     "2.20": ("3.12", "3.13", "3.14"),
     "2.21": ("3.12", "3.13", "3.14"),
+}
+# The one Python of each that is tried first, and that integration and sanity run on.
+FIRST: Mapping[str, str] = {
+    "2.16": "3.10",
+    "2.17": "3.11",
+    "2.18": "3.12",
+    "2.19": "3.13",
+    "2.20": "3.12",
+    "2.21": "3.13",
 }
 # Where a module runs, an older Python will do; these have no ansible-core of their own to install.
 HOSTS: Mapping[str, tuple[str, ...]] = dict.fromkeys(CONTROLLERS, ("3.9",))
@@ -89,25 +103,40 @@ def interpreter(version: str) -> Path | None:
 
 
 def cells() -> list[Cell]:
-    """All cells: every ansible-core with every Python, and the oldest libraries at both ends."""
-    usual = [Cell(core, python) for core in CONTROLLERS for python in (*HOSTS[core], *CONTROLLERS[core])]
+    """All cells, in the order in which they are tried."""
+    first = [Cell(core, python) for core, python in FIRST.items()]
     oldest = [Cell("2.16", python, OLDEST["hvac"], OLDEST["cryptography"]) for python in ("3.9", "3.10")]
     # One old library beside a new one: which of the two is at fault shows at once.
     single = [Cell("2.19", "3.11", hvac=OLDEST["hvac"]), Cell("2.19", "3.11", cryptography=OLDEST["cryptography"])]
-    return [*oldest, *single, *usual]
+    usual = [Cell(core, python) for core in CONTROLLERS for python in (*HOSTS[core], *CONTROLLERS[core])]
+    return [*first, *oldest, *single, *(cell for cell in usual if cell not in first)]
 
 
-def _run(command: Sequence[str | Path], log: Path, variables: Mapping[str, str] | None = None) -> int:
+def jobs(kinds: Sequence[str]) -> Iterator[tuple[str, Cell]]:
+    """What is to be done in which cell, in this order."""
+    first = [Cell(core, python) for core, python in FIRST.items()]
+    everything = {"units": cells(), "sanity": [first[0], first[-1]], "integration": first}
+    return ((kind, cell) for kind in KINDS if kind in kinds for cell in everything[kind])
+
+
+def _run(
+    command: Sequence[str | Path], log: Path, variables: Mapping[str, str] | None = None, directory: Path = REPOSITORY
+) -> int:
     with log.open("ab") as output:
-        return subprocess.run(
-            ["nice", *command],
-            cwd=REPOSITORY,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        ).returncode
+        try:
+            return subprocess.run(
+                ["nice", *command],
+                cwd=directory,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+                timeout=_LONGEST,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            output.write(f"matrix: stopped after {_LONGEST} s\n".encode())
+            return 124
 
 
 def prepare(cell: Cell, python: Path) -> bool:
@@ -139,67 +168,87 @@ def prepare(cell: Cell, python: Path) -> bool:
     return True
 
 
-def _variables(cell: Cell) -> dict[str, str]:
-    variables = environment()
-    variables["PATH"] = os.pathsep.join([str(cell.directory / "bin"), variables["PATH"]])
-    variables["PYTHONPATH"] = str(BUILD / "links")
-    variables["ANSIBLE_COLLECTIONS_PATH"] = str(BUILD / "links")
-    return variables
+def _log(cell: Cell, kind: str) -> Path:
+    log = _MATRIX / f"{cell.name}.{kind}.log"
+    log.unlink(missing_ok=True)
+    return log
+
+
+def _found(log: Path, pattern: str) -> list[str]:
+    return re.findall(pattern, log.read_text(errors="replace"), re.MULTILINE)
 
 
 def units(cell: Cell) -> str:
-    """Run the unit tests; returns pytest's closing words. What runs on the controller only is left out on hosts."""
-    log = _MATRIX / f"{cell.name}.units.log"
-    log.unlink(missing_ok=True)
+    """Run the unit tests in a copy of the tree. What runs on the controller only is left out on hosts."""
+    tree, log = sync("units-matrix"), _log(cell, "units")
+    variables = environment()
+    variables["PATH"] = os.pathsep.join([str(cell.directory / "bin"), variables["PATH"]])
+    variables["PYTHONPATH"] = variables["ANSIBLE_COLLECTIONS_PATH"] = str(tree.parents[2])
     # As ansible-test does: what runs on hosts and what runs on the controller never share a process.
     groups = [["tests/unit/plugins/module_utils", "tests/unit/plugins/modules"]]
     groups += [["tests/unit/plugins/lookup"]] if cell.controller else []
-    pytest: list[str | Path] = [cell.directory / "bin" / "python", "-m", "pytest", "-q", "-n", "2"]
-    closings = []
-    for group in groups:
-        log.unlink(missing_ok=True)
-        if _run([*pytest, *group], log, _variables(cell)):
-            return f"FAILED: {_closing(log)}"
-        closings.append(int(re.findall(r"(\d+) passed", _closing(log))[0]))
-    return f"{sum(closings)} passed"
+    pytest: list[str | Path] = [
+        cell.directory / "bin" / "python",
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "2",
+        "-p",
+        "no:cacheprovider",
+    ]
+    base: list[str | Path] = ["--basetemp", _MATRIX / "tmp"]
+    if not all(_run([*pytest, *base, *group], log, variables, tree) == 0 for group in groups):
+        return f"FAILED: {', '.join(_found(log, r'^(?:=+ )?([0-9]+ failed[^=]*?)(?: in .*)?$')) or 'no tests ran'}"
+    return f"{sum(int(number) for number in _found(log, r'^(?:=+ )?([0-9]+) passed'))} passed"
 
 
-def _closing(log: Path) -> str:
-    lines = [line.strip("= ") for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return re.sub(r" in \d.*", "", lines[-1]) if lines else "no output"
+def sanity(cell: Cell) -> str:
+    """Run all of the cell's own sanity tests over a copy of the tree."""
+    tree, log = sync("sanity-matrix"), _log(cell, "sanity")
+    binaries = cell.directory / "bin"
+    variables = ansible_test_environment(binaries)
+    if _run([binaries / "ansible-test", "sanity", "--local", "--color", "no"], log, variables, tree):
+        failed = _found(log, r"^ERROR: (The [0-9]+ sanity test\(s\).*)$")
+        return f"FAILED: {', '.join(failed) or 'see its log'}"
+    ran = set(_found(log, r'^Running sanity test "([^"]+)"'))
+    return f"{len(ran)} tests passed"
 
 
 def integration(cell: Cell, targets: Sequence[str]) -> str:
     """Run integration targets with the cell's Ansible against services that the development environment starts."""
-    log = _MATRIX / f"{cell.name}.integration.log"
-    log.unlink(missing_ok=True)
-    command: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "tests.tools.integration",
-        "--ansible",
-        cell.directory / "bin",
-        *targets,
-    ]
-    status = _run(command, log)
-    return f"passed: {' '.join(targets)}" if status == 0 else f"FAILED with status {status}: {' '.join(targets)}"
+    log = _log(cell, "integration")
+    tool: list[str | Path] = [sys.executable, "-m", "tests.tools.integration", "--ansible", cell.directory / "bin"]
+    if _run([*tool, *targets], log):
+        failed = _found(log, r"^ERROR: (The [0-9]+ integration test\(s\).*)$")
+        return f"FAILED: {', '.join(failed) or 'see its log'}"
+    return f"{len(targets)} of {len(targets_of(1, 1))} targets passed"
 
 
 def table(results: Mapping[str, Mapping[str, str]]) -> str:
     """The README's table of what was seen."""
     lines = [
-        "| ansible-core | Python | hvac | cryptography | unit tests | integration |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| ansible-core | Python | hvac | cryptography | unit tests | sanity | integration |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for cell in cells():
+
+    def order(cell: Cell) -> list[tuple[int, ...]]:
+        versions = (cell.core, cell.python, cell.hvac or "99", cell.cryptography or "99")
+        return [tuple(int(part) for part in version.split(".")) for version in versions]
+
+    for cell in sorted(cells(), key=order):
         seen = results.get(cell.name)
         if seen is None:
             continue
-        role = "" if cell.controller else " (host only)"
-        lines.append(
-            f"| {cell.core} | {cell.python}{role} | {cell.hvac or seen.get('hvac', '')} "
-            f"| {cell.cryptography or seen.get('cryptography', '')} | {seen.get('units', '')} | {seen.get('integration', '')} |"
-        )
+        python = cell.python if cell.controller else f"{cell.python} (host only)"
+        shown = [
+            cell.core,
+            python,
+            seen.get("hvac", ""),
+            seen.get("cryptography", ""),
+            *(seen.get(kind, "") for kind in KINDS),
+        ]
+        lines.append(f"| {' | '.join(shown)} |")
     return "\n".join(lines)
 
 
@@ -215,63 +264,46 @@ def write_readme(results: Mapping[str, Mapping[str, str]]) -> None:
 
 def _installed(cell: Cell, library: str) -> str:
     program = f"import importlib.metadata as m; print(m.version({library!r}))"
-    done = subprocess.run(
-        [cell.directory / "bin" / "python", "-c", program], capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
+    python = cell.directory / "bin" / "python"
+    return subprocess.run([python, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _examine(cell: Cell, prepared: bool, arguments: argparse.Namespace, results: dict[str, dict[str, str]]) -> None:
+def _examine(kind: str, cell: Cell, targets: Sequence[str], results: dict[str, dict[str, str]]) -> bool | None:
+    """Do one job and note what was seen; whether it passed, or None where this machine lacks the Python."""
     started = time.monotonic()
+    python = interpreter(cell.python)
+    if python is None:
+        print(f"matrix: {cell.name}: this machine has no Python {cell.python}", flush=True)
+        return None
     seen = results.setdefault(cell.name, {})
-    if not prepared:
-        seen["units"] = "FAILED: not installable"
+    if prepare(cell, python):
+        seen |= {name: _installed(cell, name) for name in ("ansible-core", "hvac", "cryptography")}
+        doing: Mapping[str, Callable[[Cell], str]]
+        doing = {"units": units, "sanity": sanity, "integration": partial(integration, targets=targets)}
+        seen[kind] = doing[kind](cell)
     else:
-        seen["core"], seen["hvac"] = _installed(cell, "ansible-core"), _installed(cell, "hvac")
-        seen["cryptography"] = _installed(cell, "cryptography")
-        if not arguments.skip_units:
-            seen["units"] = units(cell)
-        if arguments.integration and cell.controller:
-            seen["integration"] = integration(cell, arguments.integration)
+        seen[kind] = "FAILED: not installable"
     _RESULTS.write_text(json.dumps(results, indent=2, sort_keys=True))
-    shown = ", ".join(f"{kind}: {seen[kind]}" for kind in ("units", "integration") if kind in seen)
-    print(f"matrix: {cell.name}: {shown} ({time.monotonic() - started:.0f} s)", flush=True)
-
-
-def _examine_all(chosen: Sequence[Cell], arguments: argparse.Namespace, results: dict[str, dict[str, str]]) -> None:
-    # While the tests of one cell run, pip fills the next.
-    with ThreadPoolExecutor(max_workers=1) as pip:
-        waiting = []
-        for cell in chosen:
-            python = interpreter(cell.python)
-            if python is None:
-                print(f"matrix: {cell.name}: this machine has no Python {cell.python}", flush=True)
-                continue
-            waiting.append((cell, pip.submit(prepare, cell, python)))
-        for cell, prepared in waiting:
-            _examine(cell, prepared.result(), arguments, results)
-
-
-def _failed(results: Iterable[Mapping[str, str]]) -> int:
-    return sum(any(value.startswith("FAILED") for value in seen.values()) for seen in results)
+    print(f"matrix: {cell.name}: {kind}: {seen[kind]} ({time.monotonic() - started:.0f} s)", flush=True)
+    return not seen[kind].startswith("FAILED")
 
 
 def main() -> int:
-    """0 if nothing failed in the cells that were chosen."""
+    """0 if nothing failed of what was chosen."""
     parser = argparse.ArgumentParser(prog="python -m tests.tools.matrix", description=__doc__)
     parser.add_argument("--only", default="", metavar="REGEX", help="only cells whose name it matches")
-    parser.add_argument("--integration", nargs="*", default=[], metavar="TARGET", help="run these targets as well")
-    parser.add_argument("--skip-units", action="store_true", help="keep what was seen of the unit tests")
+    parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS, help="only these kinds of tests")
+    parser.add_argument("--targets", nargs="+", metavar="TARGET", help="only these integration targets")
     parser.add_argument("--write-only", action="store_true", help="write the README's table from earlier runs")
     arguments = parser.parse_args()
     _MATRIX.mkdir(parents=True, exist_ok=True)
     results: dict[str, dict[str, str]] = json.loads(_RESULTS.read_text()) if _RESULTS.exists() else {}
-    chosen = [cell for cell in cells() if re.search(arguments.only, cell.name)]
-    if not arguments.write_only:
-        _examine_all(chosen, arguments, results)
+    chosen = [] if arguments.write_only else list(jobs(arguments.kinds))
+    targets = arguments.targets or targets_of(1, 1)
+    passed = [_examine(kind, cell, targets, results) for kind, cell in chosen if re.search(arguments.only, cell.name)]
     write_readme(results)
-    failed = _failed(results[cell.name] for cell in chosen if cell.name in results)
-    print(f"matrix: {len(chosen)} cells, {failed} failed")
+    failed = passed.count(False)
+    print(f"matrix: {passed.count(True)} passed, {failed} failed, {passed.count(None)} without their Python")
     return 1 if failed else 0
 
 
