@@ -26,6 +26,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 import time
 from typing import Any, Dict, NamedTuple, NoReturn, Optional
 
@@ -34,6 +35,8 @@ from .vault_errors import ExtcaError
 
 # How long an ACME server may take to come, in seconds, with the times it asks again.
 LINGERS = 60.0
+# How long a process that is about to end may still have the port, in seconds.
+_DYING = 0.5
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _HANDED_OVER, _REFUSED = b"+", b"-"
@@ -256,7 +259,15 @@ def _linger(
             with contextlib.suppress(OSError):
                 socket.send_fds(visitor, [_HANDED_OVER], [handed.fileno()])
                 _say(visitor, {"challenge_type": server.challenge_type, "challenges": challenges})
+        _finish_answers()
         return
+
+
+def _finish_answers() -> None:
+    """Connections that are accepted here get their answer here."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(1.0)
 
 
 # ---------------------------------------------------------------------- from one to the next
@@ -273,18 +284,24 @@ class _Place(NamedTuple):
 def _place(address: Address) -> _Place:
     """Listen at an address, if need be by taking it over. Raises OSError."""
     family, there = address.resolve()
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(there)
-        listener.listen()
-        return _Place(listener, "", {})
-    except OSError as error:
-        listener.close()
-        taken_over = _take_over(there, error) if error.errno == errno.EADDRINUSE else None
-        if taken_over is None:
-            raise
-        return taken_over
+    end = time.monotonic() + _DYING
+    while True:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(there)
+            listener.listen()
+            return _Place(listener, "", {})
+        except OSError as error:
+            listener.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+            taken_over = _take_over(there, error)
+            if taken_over is not None:
+                return taken_over
+            if time.monotonic() >= end:
+                raise
+        time.sleep(_DYING / 10)
 
 
 def _take_over(there: Any, in_use: OSError) -> Optional[_Place]:

@@ -160,7 +160,9 @@ class _ListeningResponder:
             if isinstance(error, PermissionError):
                 remedy = " Ports below 1024 are root's: use become."
             elif isinstance(error, HeldByTask):
-                remedy = " Another task of this collection has the port. Let tasks that listen there run one after the other."
+                remedy = (
+                    " Another task of this collection has the port. Run tasks that listen there one after the other."
+                )
             elif error.errno == errno.EADDRINUSE:
                 remedy = " Another server has the port." + (
                     " If it is a web server, use webroot of http_01 in place of listen."

@@ -104,6 +104,8 @@ options:
       listen:
         description:
           - Address and port at which the task itself answers for as long as the order takes, such as V(0.0.0.0:80) or V([::]:80).
+          - If the task is killed, a process that it has started goes on for up to a minute on Linux, so that the order is not lost. The
+            next run of the same user, at the same address, takes over from it.
         type: str
       check_address:
         description:
@@ -119,6 +121,7 @@ options:
       listen:
         description:
           - Address and port at which the task itself answers for as long as the order takes, such as V(0.0.0.0:443).
+          - If the task is killed, it is as with O(http_01.listen).
         type: str
         required: true
 attributes:
