@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -20,7 +19,7 @@ from packaging.requirements import Requirement
 from tests.tools.ansible_test import home
 from tests.tools.tree import BUILD, REPOSITORY
 
-from .awx_arguments import NOTES, documented
+from .neighbours import mistakes
 from .runner import AWX, load
 
 NAME = re.compile(r"\{\{ ([a-z_.]+) \}\}")
@@ -37,7 +36,6 @@ FIELD_KEYS = {
     "default",
     "format",
 }
-PYTHON_TYPE = {"dict": dict, "list": list, "bool": bool, "str": str, "int": int}
 
 
 def tasks() -> list[tuple[str, dict[str, Any]]]:
@@ -50,26 +48,18 @@ def tasks() -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-def notes() -> dict[str, Any]:
-    """What is known of awx.awx: from the collection itself, where it is installed."""
-    installed = [Path(one) / "ansible_collections" / "awx" / "awx" for one in sys.path]
-    here = next((one for one in installed if (one / "MANIFEST.json").exists()), None)
-    known: dict[str, Any] = documented(here) if here else json.loads(NOTES.read_text())
-    return known
-
-
 def test_every_option_is_one_of_awx_awx() -> None:
-    known = notes()["modules"]
     for module, options in tasks():
-        spec = known[module]
-        assert set(options) <= set(spec), module
-        assert {name for name, described in spec.items() if described.get("required")} <= set(options), module
-        for name, value in options.items():
-            described = spec[name]
-            is_template = isinstance(value, str) and "{{" in value
-            if not is_template:
-                assert isinstance(value, PYTHON_TYPE[described.get("type", "str")]), f"{module}.{name}"
-                assert value in described.get("choices", [value]), f"{module}.{name}"
+        assert mistakes(f"awx.awx.{module}", options) == []
+
+
+def test_options_that_awx_awx_would_refuse_are_noticed() -> None:
+    assert mistakes("awx.awx.schedule", {"name": "x", "rule": "y", "enabled": "perhaps", "state": "gone"}) == [
+        "awx.awx.schedule has no option rule",
+        "awx.awx.schedule.enabled is 'perhaps', not of type bool",
+        "awx.awx.schedule.state is 'gone', which is no choice",
+    ]
+    assert mistakes("awx.awx.inventory", {"organization": "x"}) == ["awx.awx.inventory needs name"]
 
 
 def test_the_tasks_make_all_that_certificates_need() -> None:
