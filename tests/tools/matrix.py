@@ -5,8 +5,8 @@
 Each cell is an environment of its own in ``build/matrix``: one ansible-core, one Python of this machine, and given or
 newest versions of hvac and cryptography. The unit tests run in all of them: first in one of each ansible-core, then with
 the oldest libraries, then with the other Pythons. Then follow sanity with the oldest and the newest ansible-core, and
-integration with each, and with the oldest libraries. What was seen is kept in ``build/matrix/results.json`` from run to run, also where a later run
-chooses less, and written into the README's support table.
+integration with each, and with the oldest libraries. What was seen is kept in ``build/matrix/results.json`` from run to
+run, also where a later run chooses less, and written into the README's support table.
 """
 
 from __future__ import annotations
