@@ -27,5 +27,5 @@ options:
         is sent to Vault.
     type: path
 requirements:
-  - cryptography (Python library) on the host that runs the task, for O(csr) and O(csr_path)
+  - cryptography >= 3.1 (Python library) on the host that runs the task, for O(csr) and O(csr_path)
 """

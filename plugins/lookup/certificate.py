@@ -21,7 +21,7 @@ extends_documentation_fragment:
   - certops.vault_extca.auth.plugins
   - certops.vault_extca.mount
 requirements:
-  - cryptography (Python library)
+  - cryptography >= 3.1 (Python library)
 options:
   _terms:
     description:

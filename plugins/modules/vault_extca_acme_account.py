@@ -27,7 +27,7 @@ attributes:
   diff_mode:
     support: full
 requirements:
-  - cryptography (Python library), where O(trusted_ca) or O(account_key) is used
+  - cryptography >= 3.1 (Python library), where O(trusted_ca) or O(account_key) is used
 options:
   name:
     description:

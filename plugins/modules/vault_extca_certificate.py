@@ -29,7 +29,7 @@ extends_documentation_fragment:
   - certops.vault_extca.waiting.patience
   - certops.vault_extca.attributes
 requirements:
-  - cryptography (Python library) on the host that runs the task
+  - cryptography >= 3.1 (Python library) on the host that runs the task
 options:
   role_name:
     description:

@@ -17,7 +17,7 @@ description:
 extends_documentation_fragment:
   - certops.vault_extca.destination
 requirements:
-  - cryptography (Python library) on the host that runs the task
+  - cryptography >= 3.1 (Python library) on the host that runs the task
 author:
   - certops.vault_extca contributors (@certops)
 options:
