@@ -4,18 +4,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
+import yaml
 
-from tests.behaviour.harness import fresh_name
+from tests.behaviour.harness import fresh_name, play
 
 from .killing import count_steps, run_and_kill, run_and_kill_during_the_renames, wait_for_quiet
 from .site import Site, is_pair, serial
@@ -169,6 +173,54 @@ def test_a_task_that_is_told_to_end_cleans_up_and_the_next_goes_on(site: Site, w
     order_id = site.engine.api("LIST", "lookup/orders/recent?within=1h")["keys"]
     result = site.run(options)
     assert [result["order_id"]] == order_id
+
+
+def module_processes(site: Site) -> dict[bool, list[int]]:
+    """Processes of modules that Ansible has started for this site's Vault: tasks (False), and what answers for them (True)."""
+    found: dict[bool, list[int]] = {False: [], True: []}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            if len(words) > 1 and b"AnsiballZ_vault_extca_certificate" in words[1]:
+                ours = f"VAULT_ADDR={site.bench.vault.url}".encode() in (process / "environ").read_bytes().split(b"\0")
+                number = int(process.name)
+                if ours:
+                    found[os.getsid(number) == number].append(number)
+    return found
+
+
+@pytest.mark.parametrize("challenge_type", ["http-01", "tls-alpn-01"])
+def test_a_module_killed_under_ansible_keeps_nobody_waiting_and_loses_no_order(site: Site, challenge_type: str) -> None:
+    options = site.options(fresh_name(), challenge_type=challenge_type, tls_alpn_01=site.tls_here)
+    options["mount"] = site.engine.mount
+    lines = [
+        {
+            "hosts": "localhost",
+            "gather_facts": False,
+            "tasks": [{"certops.vault_extca.vault_extca_certificate": options}],
+        }
+    ]
+    text = yaml.safe_dump(lines)
+    with (
+        site.bench.scripts({"role": "web", "stay": {"processing-challenge": 1.0}}),
+        ThreadPoolExecutor(1) as executor,
+    ):
+        playing = executor.submit(play, text, site.directory, site.bench)
+        while not any(one.path.endswith("fulfilled-challenge") and one.status for one in site.bench.requests_made()):
+            assert not playing.done(), playing.result().output
+            time.sleep(0.01)
+        (task,) = module_processes(site)[False]
+        os.kill(task, signal.SIGKILL)
+        killed = playing.result()
+        assert module_processes(site) == {False: [], True: [ANY]}
+    assert killed.status == 2, killed.output
+    (order_id,) = site.engine.api("LIST", "lookup/orders/recent?within=1h")["keys"]
+    site.engine.wait(order_id, "completed")
+    played = play(text, site.directory, site.bench)
+    assert played.status == 0, played.output
+    assert site.orders() == 1
+    assert is_pair(Path(site.pair["fullchain"]).read_bytes(), Path(site.pair["private_key"]).read_bytes())
+    assert site.leftovers() == []
 
 
 def test_runs_at_once_for_the_same_files_make_one_order(site: Site, webroot: Path) -> None:
