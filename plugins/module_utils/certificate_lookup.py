@@ -14,7 +14,7 @@ from .order_results import certificate_result
 from .orders import OrderFailed, obtain_certificate
 from .reuse import find_cached
 from .vault_connection import VaultConnection
-from .vault_errors import InvalidInput, NotFound, PermissionDenied
+from .vault_errors import ExtcaError, InvalidInput, NotFound, PermissionDenied
 
 Warn = Callable[[str], None]
 _OF_THE_WAIT = ("elapsed", "polls")
@@ -25,9 +25,12 @@ def look_up_certificates(terms: Sequence[Any], options: Mapping[str, Any], *, wa
     connection = VaultConnection(options, warn=warn)
     try:
         return _look_up(terms, options, connection, warn)
-    except PermissionDenied as error:
-        lacking = connection.missing_capability(error)
-        error.message += f" On {error.path} {lacking}." if lacking else " Check the token and its policies."
+    except ExtcaError as error:
+        if isinstance(error, PermissionDenied):
+            lacking = connection.missing_capability(error)
+            error.message += f" On {error.path} {lacking}." if lacking else " Check the token and its policies."
+        # Ansible hides secrets in what a module says, and not in what a lookup says.
+        error.message = connection.concealed(error.message)
         raise
     finally:
         connection.close()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, TypeVar
 
@@ -23,6 +24,7 @@ Spec = Dict[str, Any]
 _LONGEST_WAIT = 365 * 86400
 # Shorter lines of a PEM key are its markers or its end, and of other secrets too common to be censored everywhere.
 _SHORTEST_KEY_LINE = 40
+_PASSWORD_IN_URL = re.compile(r"://[^/@:]*:([^/@]+)@")
 Parsed = TypeVar("Parsed")
 
 # Documented in plugins/doc_fragments/connection.py.
@@ -104,6 +106,8 @@ class ExtcaModule(AnsibleModule):  # type: ignore[misc]  # ansible-core ships no
         self._connection: Optional[VaultConnection] = None
         kwargs.setdefault("supports_check_mode", True)
         super().__init__(argument_spec={**CONNECTION, **AUTH, **MOUNT, **argument_spec}, **kwargs)
+        # The option is no secret, the password of a proxy in it is one.
+        self.no_log_values.update(_PASSWORD_IN_URL.findall(str(self.params["proxies"])))
 
     @contextmanager
     def external_ca(self) -> Iterator[ExternalCA]:

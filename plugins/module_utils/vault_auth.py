@@ -81,17 +81,19 @@ LOGINS: Mapping[str, AuthMethod] = {
     "azure": AuthMethod(["role_id"], _azure),
     "gcp": AuthMethod(["role_id", "jwt"], _gcp),
 }
+# What a login shows Vault that nobody else may see, by the names in its request.
+_PROOFS = ("password", "secret_id", "jwt", "iam_request_headers")
 AUTH_METHODS: List[str] = ["token", *LOGINS, "none"]
 
 
-def log_in(connection: Any, client: Any, settings: VaultSettings, hide: Callable[[str], None]) -> bool:
+def log_in(connection: Any, client: Any, settings: VaultSettings) -> bool:
     """Give the client a token. Returns whether that token came from a login and should be revoked afterwards."""
     method = settings.options.get("auth_method") or "token"
     if method == "none":
         return False
     if method == "token":
         client.token = find_token(settings)
-        hide(client.token)
+        connection.hide(client.token)
         if settings.options.get("token_validate"):
             _validate(connection)
         return False
@@ -105,7 +107,7 @@ def log_in(connection: Any, client: Any, settings: VaultSettings, hide: Callable
     mount_point = str(options.get("mount_point") or "").strip("/")
     mount = {"mount_point": mount_point} if mount_point else {}
     try:
-        options = _with_unwrapped_secret_id(connection, client, options, hide)
+        options = _with_unwrapped_secret_id(connection, client, options)
         auth = _auth_of(method, row.call(_Caller(connection, client), options, mount))
     except (BadRequest, PermissionDenied, NotFound) as error:
         said = "; ".join(" ".join(one.split()) for one in error.errors) or f"status {error.status}"
@@ -116,7 +118,7 @@ def log_in(connection: Any, client: Any, settings: VaultSettings, hide: Callable
             path=error.path,
         ) from None
     client.token = auth["client_token"]
-    hide(client.token)
+    connection.hide(client.token)
     # A batch token cannot be revoked; it ends by itself.
     return bool(options.get("revoke_token", True)) and auth.get("token_type") != "batch"
 
@@ -186,6 +188,9 @@ class _LoginAdapter:
     def login(self, url: str, use_token: bool = True, **kwargs: Any) -> Any:
         # hvac hands over "/v1/auth/<mount>/login…" and what it would send; the certificate is the session's already.
         body = {key: value for key, value in (kwargs.get("json") or {}).items() if value is not None}
+        # Those that come from a file or from a cloud are in no option that Ansible hides.
+        for name in _PROOFS:
+            self._connection.hide(body.get(name))
         return self._connection.request("POST", url.split("/v1/", 1)[1], body=body).body
 
     def post(self, url: str, **kwargs: Any) -> Any:
@@ -200,9 +205,7 @@ def _auth_of(method: str, body: Any) -> Dict[str, Any]:
     return dict(auth or {})
 
 
-def _with_unwrapped_secret_id(
-    connection: Any, client: Any, options: Dict[str, Any], hide: Callable[[str], None]
-) -> Dict[str, Any]:
+def _with_unwrapped_secret_id(connection: Any, client: Any, options: Dict[str, Any]) -> Dict[str, Any]:
     """Exchange ``wrapped_secret_id`` for the secret id it wraps: it can be opened once, so a thief is noticed."""
     wrapping_token = options.get("wrapped_secret_id")
     if not wrapping_token:
@@ -225,7 +228,6 @@ def _with_unwrapped_secret_id(
     secret_id = (answer.data or {}).get("secret_id")
     if not isinstance(secret_id, str):
         raise LoginFailed("wrapped_secret_id does not wrap a secret id of an AppRole.")
-    hide(secret_id)
     return dict(options, secret_id=secret_id)
 
 

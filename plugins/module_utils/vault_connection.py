@@ -12,7 +12,7 @@ import os
 import re
 import threading
 import time
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set
 from urllib.parse import unquote, urlsplit
 
 from . import deadlines
@@ -74,6 +74,7 @@ class VaultConnection:
         self._warn = warn
         self._hide = hide
         self._conceal = conceal
+        self._hidden: Set[str] = set()
         self._client: Any = None
         self._revoke = False
         # Held while one thread logs in, which takes requests of its own.
@@ -124,6 +125,20 @@ class VaultConnection:
         if not any(isinstance(row, list) for row in told) or "root" in held or not lacking:
             return None
         return f"the token has {', '.join(sorted(held)) or 'nothing'} there, and lacks {' and '.join(lacking)}"
+
+    def hide(self, secret: str) -> None:
+        """Never show this, whoever repeats it."""
+        if secret:
+            self._hidden.add(secret)
+            self._hide(secret)
+
+    def concealed(self, text: str) -> str:
+        """A text without the secrets that this connection was given or has come to know."""
+        given = {str(self.settings.value(name) or "") for name in _SECRET_OPTIONS}
+        # The longest first, as one may be a part of another.
+        for secret in sorted((given | self._hidden) - {""}, key=len, reverse=True):
+            text = text.replace(secret, "********")
+        return self._conceal(text)
 
     def close(self) -> None:
         """Revoke a token that a login gave, unless ``revoke_token`` says otherwise, and drop the connection."""
@@ -222,7 +237,7 @@ class VaultConnection:
         status = response.status_code
         said = envelope.get("errors")
         # Some servers repeat what they are told. This comes before texts are cut, as half a secret is not recognised any more.
-        errors = [self._concealed(str(one).strip()) for one in said] if isinstance(said, list) else []
+        errors = [self.concealed(str(one).strip()) for one in said] if isinstance(said, list) else []
         text = "; ".join(" ".join(one.split()) for one in errors)[:_TEXT_SHOWN]
         if not envelope:
             text = self._describe(response, content)
@@ -248,12 +263,6 @@ class VaultConnection:
         return BadRequest(
             f"{what}. {'Correct what it names.' if errors else 'Check url, mount and namespace.'}", **common
         )
-
-    def _concealed(self, text: str) -> str:
-        secrets = [self.settings.value(name) for name in _SECRET_OPTIONS] + [self._client.token]
-        for secret in filter(None, secrets):
-            text = text.replace(str(secret), "********")
-        return self._conceal(text)
 
     def _follow(self, location: str, path: str) -> None:
         """Turn to the node that a standby names; a token is never carried to another host."""
@@ -332,7 +341,7 @@ class VaultConnection:
             adapter=hvac.adapters.RawAdapter,
         )
         try:
-            self._revoke = log_in(self, self._client, self.settings, self._hide)
+            self._revoke = log_in(self, self._client, self.settings)
         except BaseException:
             self._disconnect()
             raise

@@ -99,7 +99,9 @@ challenges:
       type: str
       sample: evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA
     key_authorization:
-      description: The token and the thumbprint of the account's key.
+      description:
+        - The token and the thumbprint of the account's key.
+        - The CA reads it in public, so it is a secret only until then; C(no_log=true) keeps it out of logs.
       returned: with O(challenge_type=http-01) and O(challenge_type=tls-alpn-01)
       type: str
       sample: evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA.LPJNul-wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import re
 import secrets
 import sys
 import syslog
@@ -20,6 +21,7 @@ from urllib.parse import quote
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from .harness import fresh_name
 from .scenarios import job, specification
 from .stage import Stage
 
@@ -48,14 +50,43 @@ def found_in(text: str, planted: Mapping[str, str]) -> list[str]:
     return sorted(name for name, secret in planted.items() if any(mark in text for mark in marks(secret)))
 
 
-def secret_options(spec: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The options that a spec calls secret, those of dictionaries as ``outer.inner``."""
-    names = []
+# The options that hold secrets, whatever the modules say of them: those of dictionaries as ``outer.inner``.
+SECRET_LOGIN_OPTIONS = frozenset(
+    {
+        *("token", "password", "secret_id", "wrapped_secret_id", "jwt"),
+        *("aws_secret_key", "aws_security_token", "azure_client_secret"),
+    }
+)
+SECRET_OPTIONS = SECRET_LOGIN_OPTIONS | {
+    *("eab_key", "account_key", "private_key", "destination.pkcs12_passphrase"),
+    *("secret_access_key", "client_secret", "credentials", "tsig_secret"),
+}
+# Options whose names sound as if they held one.
+SOUNDS_SECRET = re.compile("pass|secret|token|key|cred|jwt|tsig|priv|auth")
+NO_SECRETS = frozenset(
+    {
+        # names of things
+        *("auth_method", "access_key_id", "aws_access_key", "tsig_key_name", "tsig_algorithm"),
+        # paths
+        *("cert_auth_public_key", "cert_auth_private_key", "kubernetes_token_path", "token_file", "token_path"),
+        *("destination.private_key", "private_key_path"),
+        # what to do
+        *("csr_generate_key_type", "include_private_key", "key_source", "key_type", "private_key_mode"),
+        *("return_private_key", "revoke_token", "token_validate", "update_secrets"),
+    }
+)
+
+
+def every_option(spec: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """All options of a spec with what it says of them, those of dictionaries as ``outer.inner``."""
     for name, one in spec.items():
-        if one.get("no_log"):
-            names.append(prefix + name)
-        names += secret_options(one.get("options") or {}, f"{prefix}{name}.")
-    return sorted(names)
+        yield prefix + name, one
+        yield from every_option(one.get("options") or {}, f"{prefix}{name}.")
+
+
+def secret_options(spec: Mapping[str, Any]) -> list[str]:
+    """The options of a spec that hold secrets, whether it says so or not."""
+    return sorted(name for name, _said in every_option(spec) if name in SECRET_OPTIONS)
 
 
 @dataclass
@@ -94,12 +125,40 @@ def plant(module: str, stage: Stage) -> list[Planted]:
             )
             for kind, rest in PROVIDERS.items()
         ] + [_plant(job(module, stage).options, [place for place in places if place not in own], stage)]
+    if module in PROVING:
+        return [_proving(module, places, stage)]
     plants = [_plant(job(module, stage).options, places, stage)]
+    if module == "certificate":
+        plants.append(_proving(module, places, stage))
     if "destination" in specification(module) and "destination" not in job(module, stage).options:
         # A key that goes to a file is not returned.
         returning = [place for place in places if not place.startswith("destination.")]
         plants.append(_plant(job(module, stage).options, returning, stage))
     return plants
+
+
+# What a challenge is answered with, which is no option, but comes from Vault.
+KEY_AUTHORIZATION = "key authorization"
+PROVING = ("order_challenge_info", "order_challenge_fulfilled")
+
+
+def _proving(module: str, places: list[str], stage: Stage) -> Planted:
+    """A job about an order whose challenge is published already, as Pebble does not come to where a module publishes it."""
+    name = fresh_name()
+    reference = {"role_name": stage.engine.role, "order_id": stage.engine.order(name)}
+    stage.engine.wait(reference["order_id"], "awaiting-challenge-fulfillment")
+    stage.engine.publish(reference["order_id"], name)
+    path = f"role/{reference['role_name']}/order/{reference['order_id']}/challenge?identifier={name}"
+    asked = stage.engine.api("GET", f"{path}&challenge_type=http-01")
+    given = job(module, stage).options
+    if module == "certificate":
+        webroot = stage.directory / secrets.token_hex(8)
+        webroot.mkdir()
+        given |= {"identifiers": [name], "http_01": {"webroot": str(webroot), "check_address": ""}}
+    else:
+        given |= reference
+    one = _plant(given, places, stage)
+    return Planted(one.options, {**one.secrets, KEY_AUTHORIZATION: asked["challenge_auth"]})
 
 
 PROVIDERS: Mapping[str, Mapping[str, str | None]] = {

@@ -8,24 +8,43 @@ import importlib
 import json
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils import basic
+from ansible_collections.certops.vault_extca.plugins.module_utils import vault_connection
 
 from tests.tools.tree import REPOSITORY
 from tests.unit.running import MODULES
 
 from .harness import Played, Result
 from .scenarios import PREFIX, asks_vault, job, modules, run, specification
-from .secrets_planted import ECHO, Planted, found_in, marks, plant, secret_options, watching, witness
+from .secrets_planted import (
+    ECHO,
+    KEY_AUTHORIZATION,
+    NO_SECRETS,
+    SECRET_LOGIN_OPTIONS,
+    SECRET_OPTIONS,
+    SOUNDS_SECRET,
+    Planted,
+    every_option,
+    found_in,
+    marks,
+    plant,
+    secret_options,
+    watching,
+    witness,
+)
 from .stage import Stage, skipping
 
 DOCUMENT = REPOSITORY / "docs" / "secrets.md"
 # Return values that are private keys, for those who ask for them: a test below holds their documentation to that.
 SECRET_RETURNS = ("private_key",)
+# Where a challenge is asked for, all of it is told.
+TOLD_OF_CHALLENGES = {"order_challenge_info": ("key_authorization", "content")}
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -50,14 +69,10 @@ def _returns(module: str) -> dict[str, str]:
     return dict(described(yaml.safe_load(importlib.import_module(f"{MODULES}.{PREFIX}{module}").RETURN)))
 
 
-def _echo(planted: dict[str, str]) -> dict[str, Any]:
+def _echo(planted: dict[str, str], path: str = "") -> dict[str, Any]:
     """What a server answers that repeats all that it was told, as some proxies do."""
-    return {
-        "kind": "status",
-        "status": 500,
-        "path": "",
-        "body": {"errors": [f"{ECHO} " + " ".join(" ".join(marks(secret)[:1]) for secret in planted.values())]},
-    }
+    told = [marks(secret)[0] for name, secret in planted.items() if name != KEY_AUTHORIZATION]
+    return {"kind": "status", "status": 500, "path": path, "body": {"errors": [f"{ECHO} " + " ".join(told)]}}
 
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -85,6 +100,32 @@ def test_nothing_is_betrayed_by_a_module(module: str, stage: Stage, capfd: pytes
         assert "no_log=true" in text, f"{module} returns {name}, and its documentation does not advise no_log"
 
 
+def _exposed(spec: Mapping[str, Any], option: str) -> dict[str, Any]:
+    """A spec that forgets that an option is a secret."""
+    outer, _dot, inner = option.partition(".")
+    said = dict(spec[outer])
+    said |= {"options": _exposed(said["options"], inner)} if inner else {"no_log": False}
+    return {**spec, outer: said}
+
+
+# A token that is used is hidden anyhow, wherever it came from.
+@pytest.mark.parametrize("option", sorted(SECRET_OPTIONS - {"token"}))
+def test_a_secret_option_that_is_not_hidden_is_found(
+    option: str, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = next(one for one in modules() if option in secret_options(specification(one)))
+    planted = next(one for one in plant(module, stage) if option in one.secrets)
+    begin = basic.AnsibleModule.__init__
+
+    def careless(self: Any, argument_spec: dict[str, Any], **rest: Any) -> None:
+        begin(self, argument_spec=_exposed(argument_spec, option), **rest)
+
+    with skipping(stage):
+        assert option not in found_in(json.dumps(run(module, stage, planted.options, check=True)), planted.secrets)
+        monkeypatch.setattr(basic.AnsibleModule, "__init__", careless)
+        assert option in found_in(json.dumps(run(module, stage, planted.options, check=True)), planted.secrets)
+
+
 @pytest.mark.parametrize("module", modules())
 def test_nothing_is_betrayed_by_a_failure(module: str, stage: Stage, capfd: pytest.CaptureFixture[str]) -> None:
     for one in plant(module, stage):
@@ -94,12 +135,17 @@ def test_nothing_is_betrayed_by_a_failure(module: str, stage: Stage, capfd: pyte
 def _fail(module: str, stage: Stage, one: Planted, capfd: pytest.CaptureFixture[str]) -> None:
     options, planted = one.options, one.secrets
     bad_type = {**options, "timeout" if asks_vault(module) else "wait_timeout": "no number"}
-    for way, given in (("echo", options), ("bad option", bad_type)):
-        with stage.bench.faults(_echo(planted)), watching() as seen, skipping(stage):
+    # What lasts is not waited for longer than it takes to see that.
+    impatient = {name: 60 if name == "wait_timeout" else value for name, value in options.items()}
+    ways = {"echo": (impatient, ""), "bad option": (bad_type, "")}
+    if module == "certificate" and KEY_AUTHORIZATION in planted:
+        ways["echo when the challenge is in its place"] = (options, "/fulfilled-challenge$")
+    for way, (given, path) in ways.items():
+        with stage.bench.faults(_echo(planted, path)), watching() as seen, skipping(stage):
             result = run(module, stage, given, diff=True)
         if way == "bad option" or asks_vault(module):
             assert result["failed"], f"{way}: {result}"
-        if way == "echo" and asks_vault(module):
+        if way != "bad option" and asks_vault(module):
             assert ECHO in result["msg"]
         others = seen.text() + str(capfd.readouterr())
         assert found_in(json.dumps(result) + others, planted) == [], f"{way}: {result}"
@@ -115,8 +161,9 @@ def _betrayals(module: str, way: str, result: Result, planted: dict[str, str], o
     for path, text in _leaves(result):
         if found_in(text, known):
             name = path.split(".")[-1]
-            assert name in SECRET_RETURNS, f"{way}: {module} returns a secret as {path}"
-            if not path.startswith("ansible_facts."):
+            allowed = (*SECRET_RETURNS, *TOLD_OF_CHALLENGES.get(module, ()))
+            assert name in allowed, f"{way}: {module} returns a secret as {path}"
+            if name != "content" and not path.startswith("ansible_facts."):
                 returned.add(path)
     if module == "certificate_info":
         assert not returned, "the key comes without being asked for"
@@ -190,7 +237,7 @@ def test_a_playbook_betrays_nothing(
                 options["facts"] = "public"
             everything |= {f"{module} {number} {place}": secret for place, secret in one.secrets.items()}
             # What returns a key is run as its documentation advises.
-            hidden = {"no_log": True} if "private_key" in _returns(module) else {}
+            hidden = {"no_log": True} if {"private_key", "key_authorization"} & _returns(module).keys() else {}
             task = {f"certops.vault_extca.{PREFIX}{module}": options, "ignore_errors": not one.works}
             tasks.append({"name": module, **hidden, **task})
         if not keep:
@@ -251,6 +298,24 @@ def _given(path: Path, everything: dict[str, str]) -> list[str]:
 
 
 # ---------------------------------------------------------------------- the documentation
+
+
+def test_every_option_that_holds_a_secret_is_hidden_and_no_other() -> None:
+    everywhere = {}
+    for module in modules():
+        for name, said in every_option(specification(module)):
+            hidden = bool(said.get("no_log"))
+            assert hidden == (name in SECRET_OPTIONS), f"{name} of {module}"
+            if SOUNDS_SECRET.search(name):
+                # Ansible warns of such a name unless it is told.
+                everywhere[name] = module
+    assert everywhere.keys() == SECRET_OPTIONS | NO_SECRETS, (
+        "an option sounds secret, and nobody has said whether it is"
+    )
+
+
+def test_what_a_connection_conceals_are_the_secrets_of_its_login() -> None:
+    assert set(vault_connection._SECRET_OPTIONS) == SECRET_LOGIN_OPTIONS
 
 
 def test_every_secret_option_is_in_the_document() -> None:
