@@ -49,7 +49,7 @@ def _sections(testbed: Testbed, directory: Path, quick: bool) -> dict[str, Calla
         # Begun now, asked for at the end: five minutes in which a few threads sleep most of the time.
         **({} if quick else {"long": begin_long_waits}),
         "imports": lambda: imports.import_rows(3 if quick else 7) + imports.payload_rows(),
-        "bounds": lambda: imports.bound_rows(9),
+        "bounds": lambda: imports.bound_rows(engine, directory, 3 if quick else 15),
         "completed": lambda: tasks.completed_rows(player, engine, min(turns, 3), times),
         "workflow": lambda: tasks.workflow_rows(player, engine, testbed, directory, turns),
         "nothing": lambda: tasks.nothing_to_do_rows(player, engine, testbed, directory, min(turns, 3), times // 3 or 1),

@@ -4,10 +4,15 @@
 
 from __future__ import annotations
 
+import functools
+import json
+import os
 import subprocess
+from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from tests.behaviour.harness import Engine
 from tests.tools.tree import BUILD, REPOSITORY
 
 from .costs import PEERS, rounds, run
@@ -36,6 +41,20 @@ for name in sys.argv[2:]:
     archive = max(re.findall(rb"[A-Za-z0-9+/=]{1000,}", sent), key=len)
     files = zipfile.ZipFile(io.BytesIO(base64.b64decode(archive))).infolist()
     print(name, len(sent), sum(one.compress_size for one in files if one.filename.endswith(WRITING)) * 4 // 3)
+"""
+
+# The same function, for a task with options: writes what is sent.
+_BUILT = """
+import json, sys
+from ansible.plugins.loader import init_plugin_loader, module_loader
+init_plugin_loader([sys.argv[1]])
+from ansible.executor.module_common import modify_module
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+path = module_loader.find_plugin_with_context(sys.argv[2]).plugin_resolved_path
+built = modify_module(module_name=sys.argv[2], module_path=path, module_args=json.loads(sys.argv[3]),
+    templar=Templar(DataLoader()), task_vars={"ansible_python_interpreter": sys.executable}, module_compression="ZIP_DEFLATED")
+open(sys.argv[4], "wb").write(built.b_module_data if hasattr(built, "b_module_data") else built[0])
 """
 
 
@@ -107,56 +126,65 @@ def payload_rows() -> list[Row]:
     ]
 
 
-def bound_rows(turns: int) -> list[Row]:
-    """What vault_extca_order_certificate does that vault_read does not."""
-    check = (
-        "from cryptography import x509\nfrom cryptography.hazmat.primitives.serialization import load_pem_private_key\n"
-    )
-    alone = [PEERS / "bin" / "python", "-c"]
-    found = rounds(
-        turns,
-        {
-            "hvac": lambda: run([*map(str, alone), "import hvac"]),
-            "both": lambda: run([*map(str, alone), f"import hvac\n{check}"]),
-        },
-    )
-    extra = found["both"].cpu - found["hvac"].cpu
-    ours, theirs = (
-        _compiled(f"{package}.plugins.modules.{module}", package, turns)
-        for package, module in (
-            ("ansible_collections.certops.vault_extca", "vault_extca_order_certificate"),
-            ("ansible_collections.community.hashi_vault", "vault_read"),
-        )
-    )
-    return [
-        Row("CPU to import `cryptography` as the check needs it, after hvac", "", f"{extra * 1000:.0f} ms", "none"),
-        Row(
-            "CPU to compile the module and the `module_utils` that it imports",
-            "`vault_read`",
-            f"{ours * 1000:.0f} ms",
-            f"{theirs * 1000:.0f} ms",
-            ours / theirs,
+def bound_rows(engine: Engine, directory: Path, turns: int) -> list[Row]:
+    """What the module's process of vault_extca_order_certificate does that vault_read's does not."""
+    reference = f"{engine.mount}/role/{engine.role}/order/{engine.issue()}"
+    access = {"url": engine.bench.vault.url, "token": engine.bench.vault.token, "auth_method": "token"}
+    subjects = {
+        "ours": _sent(
+            "certops.vault_extca.vault_extca_order_certificate", {**access, "id": f"{reference}/certificate"}, directory
         ),
-    ]
+        "theirs": _sent("community.hashi_vault.vault_read", {**access, "path": f"{reference}/fetch-cert"}, directory),
+    }
+    whole = rounds(turns, {name: functools.partial(run, [_PYTHON, str(sent)]) for name, sent in subjects.items()})
+    parts: dict[str, list[dict[str, float]]] = {name: [] for name in subjects}
+    for _turn in range(turns):
+        for name, sent in subjects.items():
+            parts[name].append(_imported_parts(sent))
+
+    def row(what: str, ours: float, theirs: float) -> Row:
+        ratio = ours / theirs if theirs else None
+        return Row(what, "`vault_read`", f"{ours * 1000:.0f} ms", f"{theirs * 1000:.0f} ms", ratio)
+
+    rows = [row("CPU of the module's own process", whole["ours"].cpu, whole["theirs"].cpu)]
+    for label, part in (
+        ("import of `cryptography`, which the check needs", "cryptography"),
+        ("import of the collection's own files, compiled by every task", "collection"),
+        ("import of everything else", "rest"),
+    ):
+        both = [median(one[part] for one in parts[name]) for name in ("ours", "theirs")]
+        rows.append(row(f"of that: {label}", *both))
+    return rows
 
 
-def _compiled(module: str, package: str, turns: int) -> float:
-    """Seconds to compile a module and what it imports of its collection."""
-    script = f"""
-import sys, time, {module}
-files = [one.__file__ for name, one in sys.modules.items() if name.startswith("{package}.") and one.__file__]
-texts = [open(one, encoding="utf-8").read() for one in files if one.endswith(".py")]
-begin = time.process_time()
-for text in texts:
-    compile(text, "module", "exec")
-print(time.process_time() - begin)
-"""
-    paths = [str(BUILD / "links"), *map(str, PEERS.glob("lib/python*/site-packages"))]
-    environment = {"PYTHONPATH": ":".join(paths), "PATH": "/usr/bin:/bin"}
-    return median(
-        float(subprocess.run([_PYTHON, "-c", script], env=environment, check=True, capture_output=True).stdout)
-        for _turn in range(turns)
+def _sent(name: str, options: dict[str, Any], directory: Path) -> Path:
+    """What Ansible would send to a host for this task, as a file."""
+    sent = directory / f"{name}.sent.py"
+    command = [_PYTHON, "-c", _BUILT, str(BUILD / "links"), name, json.dumps(options), str(sent)]
+    subprocess.run(command, check=True, capture_output=True)
+    return sent
+
+
+def _imported_parts(sent: Path) -> dict[str, float]:
+    """Seconds of a module's process that imports took, each without those that it imports in turn."""
+    done = subprocess.run(
+        [_PYTHON, str(sent)],
+        env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
     )
+    parts = {"cryptography": 0.0, "collection": 0.0, "rest": 0.0}
+    for own, _cumulated, name in (line[len("import time:") :].split("|") for line in _import_lines(done.stderr)):
+        package = name.strip().partition(".")[0]
+        part = {"cryptography": "cryptography", "ansible_collections": "collection"}.get(package, "rest")
+        parts[part] += float(own) / 1e6
+    return parts
+
+
+def _import_lines(printed: str) -> list[str]:
+    return [line for line in printed.splitlines() if line.count("|") == 2 and "[us]" not in line]
 
 
 class Imported(NamedTuple):
@@ -178,5 +206,5 @@ def _import(module: str) -> Imported:
         text=True,
     )
     cpu, *heavy = done.stdout.split()
-    rows = [line.split("|") for line in done.stderr.splitlines() if line.count("|") == 2]
+    rows = [line.split("|") for line in _import_lines(done.stderr)]
     return Imported(float(cpu), next(float(row[1]) for row in rows if row[2].strip() == module) / 1e6, heavy)
