@@ -60,6 +60,7 @@ def _sections(testbed: Testbed, directory: Path, quick: bool) -> dict[str, Calla
         ),
         "delay": lambda: waiting.simulated_rows(500 if quick else 4000),
         "requests": lambda: waiting.request_rows(500 if quick else 4000),
+        "rules": lambda: waiting.rule_rows(500 if quick else 4000),
         "crowd": lambda: (
             waiting.crowd_rows() + waiting.real_crowd_rows(engine, 50 if quick else 200, 20.0 if quick else 60.0)
         ),

@@ -7,13 +7,15 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from random import Random
 from statistics import mean
 from typing import NamedTuple
+from unittest import mock
 
+from ansible_collections.certops.vault_extca.plugins.module_utils import polling
 from ansible_collections.certops.vault_extca.plugins.module_utils.external_ca import ExternalCA, OrderReference
 from ansible_collections.certops.vault_extca.plugins.module_utils.orders import OrderFailed, obtain_certificate
 from ansible_collections.certops.vault_extca.plugins.module_utils.polling import Patience, Schedule
@@ -88,9 +90,36 @@ def _delay_row(what: str, pairs: Sequence[tuple[Watched, Watched]], goal: float 
     return Row(f"mean delay, {what}", "a poll every 2 s", f"{ours:.2f} s", f"{fixed:.2f} s", ours / fixed, goal)
 
 
-def _requests_row(what: str, pairs: Sequence[tuple[Watched, Watched]], goal: float) -> Row:
+def _requests_row(what: str, pairs: Sequence[tuple[Watched, Watched]], goal: float | None) -> Row:
     ours, fixed = (mean(pair[which].requests for pair in pairs) for which in (0, 1))
     return Row(f"requests, {what}", "a poll every 2 s", f"{ours:.1f}", f"{fixed:.1f}", ours / fixed, goal)
+
+
+# What the rule could be instead, as constants of module_utils.polling.
+_OTHER_RULES: Mapping[str, Mapping[str, float]] = {
+    "the rule": {},
+    "without jitter": {"JITTER": 0, "JITTER_ONCE": 0, "JITTER_AT_LONGEST": 0},
+    "a quarter as long again": {"GROWTH": 1.25},
+    "1 s at most": {"LONGEST_PAUSE": 1.0},
+    "5 s at most": {"LONGEST_PAUSE": 5.0},
+}
+
+
+def rule_rows(orders: int) -> list[Row]:
+    """Delay and requests that other constants would come to, where the goals for both are hardest to meet together."""
+    rows: list[Row] = []
+    for name, constants in _OTHER_RULES.items():
+        with contextlib.ExitStack() as changed:
+            for constant, value in constants.items():
+                changed.enter_context(mock.patch.object(polling, constant, value))
+            for seconds, shape in ((20.0, "halves"), (60.0, "halves"), (60.0, "issuance of a second or two")):
+                rng = Random(_SEED)
+                lives = [life(seconds, shape, rng) for _order in range(orders)]
+                pairs = [(watch(one, Schedule(rng=rng.random)), watch(one, FixedPoll())) for one in lives]
+                what = f"{name}; {seconds:g} s, {shape}"
+                rows.append(_delay_row(what, pairs, None))
+                rows.append(_requests_row(what, pairs, None))
+    return rows
 
 
 def crowd_rows() -> list[Row]:
