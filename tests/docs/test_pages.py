@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
@@ -68,6 +71,30 @@ def test_modules_that_pages_name_exist_and_have_the_options() -> None:
     for page in _PAGES:
         named = set(re.findall(r"`(vault_extca_[a-z_]+)`", page.read_text()))
         assert named <= modules, f"{page.name} names {named - modules}"
+
+
+def _parts(documented: Any) -> Iterator[tuple[str, set[str]]]:
+    """Every option and return value that has parts, with the names of its parts."""
+    if isinstance(documented, dict):
+        for name, said in documented.items():
+            if isinstance(said, dict):
+                parts = said.get("suboptions") or said.get("contains") or said.get("sample")
+                if isinstance(parts, dict):
+                    yield name, {str(part) for part in parts}
+            yield from _parts(said)
+
+
+def test_parts_of_options_and_return_values_are_called_what_they_are() -> None:
+    known: dict[str, set[str]] = {}
+    for path in REPOSITORY.glob("plugins/modules/*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+                for name, parts in _parts(yaml.safe_load(str(node.value.value))):
+                    known.setdefault(name, set()).update(parts)
+    assert known["dns_01"] == {"record_name", "txt_value"}
+    for page in _PAGES:
+        for whole, part in re.findall(r"`(\w+)\.(\w+)`", page.read_text()):
+            assert part in known.get(whole, {part}), f"{page.name} names {whole}.{part}"
 
 
 def test_the_support_table_is_whole() -> None:
