@@ -10,11 +10,14 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from tests.tools.tree import REPOSITORY
 
 _BLOCK = re.compile(
     r"(?:^ *<!-- example: (?P<state>\w+) -->\n)?^(?P<indent> *)```yaml\n(?P<text>.*?)^ *```$", re.M | re.S
 )
+_FENCED = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^ *```$", re.M | re.S)
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,30 @@ class Example:
         return re.match(r"\w+:", self.text) is not None
 
 
-def of_plugins() -> list[Example]:
-    """The EXAMPLES of all modules and lookups."""
+@dataclass(frozen=True)
+class Block:
+    """What stands between fences on a page."""
+
+    page: str
+    language: str
+    text: str
+
+
+def blocks() -> list[Block]:
+    """All fenced blocks of all pages, also those that are no YAML."""
     found = []
+    for path in [*pages(), *sorted(REPOSITORY.glob("docs/awx/**/*.md")), REPOSITORY / "tests" / "README.md"]:
+        for block in _FENCED.finditer(path.read_text()):
+            text = textwrap.dedent(block["text"])
+            found.append(Block(path.relative_to(REPOSITORY).as_posix(), block["language"], text))
+    return found
+
+
+def of_plugins() -> list[Example]:
+    """The EXAMPLES of all modules, lookups and filters."""
+    found = []
+    for path in sorted(REPOSITORY.glob("plugins/filter/*.yml")):
+        found.append(Example(path.stem, "reported", str(yaml.safe_load(path.read_text())["EXAMPLES"])))
     for path in sorted([*REPOSITORY.glob("plugins/modules/*.py"), *REPOSITORY.glob("plugins/lookup/*.py")]):
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "EXAMPLES":

@@ -20,6 +20,7 @@ from josepy.jwa import ES256
 from josepy.jwk import JWKEC
 
 from tests.behaviour.harness import Bench, Engine
+from tests.ecosystem.orders import fleet
 from tests.testbed import Pebble, Testbed
 from tests.tools.tree import REPOSITORY
 
@@ -148,6 +149,19 @@ def _completed(site: Site, _example: Example) -> tuple[Engine, dict[str, Any], d
     return engine, {"order": _order(engine, order_id)}, {}
 
 
+def _reported(site: Site, _example: Example) -> tuple[Engine, dict[str, Any], dict[str, str]]:
+    orders = fleet(20)
+    template = REPOSITORY / "playbooks" / "templates" / "report.html.j2"
+    report = (
+        "{{ [{'name': 'main', 'mount': 'pki', 'orders': all_certificates.orders}] | certops.vault_extca.order_report }}"
+    )
+    return (
+        site.mount(),
+        {"all_certificates": {"orders": orders}, "report": report},
+        {"report.html.j2": str(template), "/var/lib/reports": str(site.directory)},
+    )
+
+
 def _revocable(site: Site, example: Example) -> tuple[Engine, dict[str, Any], dict[str, str]]:
     engine, variables, _changes = _completed(site, example)
     other = engine.fetch(engine.issue("api.example.com"))["serial_number"]
@@ -259,6 +273,7 @@ STATES: Mapping[str, State] = {
     "ordered": _ordered,
     "provided": _provided,
     "published": _published,
+    "reported": _reported,
     "revocable": _revocable,
     "three_ways": _three_ways,
     "txt": _txt,
