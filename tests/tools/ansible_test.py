@@ -70,29 +70,40 @@ def _provide_ssh_key(directory: Path) -> None:
             subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
-def _oldest_python() -> Path | None:
-    """The oldest Python that modules promise to run on, where this machine has it."""
-    configuration = Path(__file__).parents[1] / "config.yml"
-    promised = _PYTHON_REQUIRES.search(configuration.read_text())
-    if promised is None:
-        raise SystemExit(f"{configuration} does not say python_requires")
-    managed = sorted((Path.home() / ".pyenv" / "versions").glob(f"{promised[1]}.*/bin/python{promised[1]}"))
-    found = shutil.which(f"python{promised[1]}")
-    for candidate in [*([Path(found)] if found else []), *managed]:
+def interpreter(version: str) -> Path | None:
+    """This machine's Python of a version such as 3.9, if there is one that starts."""
+    managed = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python{version}"), reverse=True)
+    found = shutil.which(f"python{version}")
+    for candidate in [*managed, *([Path(found)] if found else [])]:
         if subprocess.run([candidate, "--version"], capture_output=True, check=False).returncode == 0:
             return candidate
     return None
 
 
+def _oldest_python() -> str:
+    """The version of the oldest Python that modules promise to run on."""
+    configuration = Path(__file__).parents[1] / "config.yml"
+    promised = _PYTHON_REQUIRES.search(configuration.read_text())
+    if promised is None:
+        raise SystemExit(f"{configuration} does not say python_requires")
+    return promised[1]
+
+
+def _pythons(directory: str, versions: Sequence[str]) -> str:
+    """A directory for the search path that holds those of some Pythons which this machine has."""
+    binaries = BUILD / directory
+    binaries.mkdir(parents=True, exist_ok=True)
+    for version in versions:
+        python = interpreter(version)
+        if python is not None:
+            _link(binaries / python.name, python)
+    return str(binaries)
+
+
 def _path() -> str:
     """The search path: the virtual environment, the oldest Python for modules, the system."""
-    binaries = BUILD / "bin"
-    binaries.mkdir(parents=True, exist_ok=True)
-    python = _oldest_python()
-    if python is not None:
-        _link(binaries / python.name, python)
     system = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]
-    return os.pathsep.join([str(Path(sys.executable).parent), str(binaries), *system])
+    return os.pathsep.join([str(Path(sys.executable).parent), _pythons("bin", [_oldest_python()]), *system])
 
 
 def environment() -> dict[str, str]:
@@ -106,10 +117,11 @@ def environment() -> dict[str, str]:
 
 
 def ansible_test_environment(binaries: Path) -> dict[str, str]:
-    """The environment for an ansible-test of another version, whose programs are in a directory."""
+    """The environment for an ansible-test of another version, whose programs are in a directory, with all Pythons."""
     variables = environment()
     _provide_get_pip(home(), binaries / "python")
-    return {**variables, "PATH": os.pathsep.join([str(binaries), variables["PATH"]])}
+    pythons = _pythons("bin-all", [f"3.{minor}" for minor in range(9, 20)])
+    return {**variables, "PATH": os.pathsep.join([str(binaries), variables["PATH"], pythons])}
 
 
 def ansible_test(

@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -24,7 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from .ansible_test import ansible_test_environment, environment
+from .ansible_test import ansible_test_environment, environment, interpreter
 from .integration import targets_of
 from .tree import BUILD, REPOSITORY, sync
 
@@ -91,16 +90,6 @@ class Cell:
 
     def _libraries(self) -> tuple[tuple[str, str], ...]:
         return ("hvac", self.hvac), ("cryptography", self.cryptography)
-
-
-def interpreter(version: str) -> Path | None:
-    """This machine's Python of a version, if there is one that starts."""
-    managed = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python{version}"), reverse=True)
-    found = shutil.which(f"python{version}")
-    for candidate in [*managed, *([Path(found)] if found else [])]:
-        if subprocess.run([candidate, "--version"], capture_output=True, check=False).returncode == 0:
-            return candidate
-    return None
 
 
 def _oldest() -> list[Cell]:
@@ -214,7 +203,7 @@ def sanity(cell: Cell) -> str:
     binaries = cell.directory / "bin"
     variables = ansible_test_environment(binaries)
     if _run([binaries / "ansible-test", "sanity", "--local", "--color", "no"], log, variables, tree):
-        failed = _found(log, r"^ERROR: (The [0-9]+ sanity test\(s\).*)$")
+        failed = _found(log, r"^(?:FATAL|ERROR): (The [0-9]+ sanity test\(s\).*?)[.:]?(?: See.*)?$")
         return f"FAILED: {', '.join(failed) or 'see its log'}"
     ran = set(_found(log, r'^Running sanity test "([^"]+)"'))
     return f"{len(ran)} tests passed"
@@ -225,7 +214,7 @@ def integration(cell: Cell, targets: Sequence[str]) -> str:
     log = _log(cell, "integration")
     tool: list[str | Path] = [sys.executable, "-m", "tests.tools.integration", "--ansible", cell.directory / "bin"]
     if _run([*tool, *targets], log):
-        failed = _found(log, r"^ERROR: (The [0-9]+ integration test\(s\).*)$")
+        failed = _found(log, r"^(?:FATAL|ERROR): (The [0-9]+ integration test\(s\).*?)[.:]?(?: See.*)?$")
         return f"FAILED: {', '.join(failed) or 'see its log'}"
     return f"{len(targets)} of {len(targets_of(1, 1))} targets passed"
 

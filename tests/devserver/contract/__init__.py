@@ -34,7 +34,8 @@ class HttpResponse(Protocol):
     status_code: int
 
     @property
-    def content(self) -> bytes: ...
+    def content(self) -> bytes:
+        """The body."""
 
 
 def assert_conforms(
