@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -94,6 +95,56 @@ def test_parts_of_options_and_return_values_are_called_what_they_are() -> None:
         for whole, part in re.findall(r"`(\w+)\.(\w+)`", page.read_text()):
             is_file = part in ("html", "json", "csv", "yml", "pem")
             assert is_file or part in known.get(whole, {part}), f"{page.name} names {whole}.{part}"
+
+
+# What HashiCorp's documentation of the provider, release 5.8, names in each table's first column: arguments, then attributes.
+TERRAFORM = {
+    "Mount": "path description local seal_wrap default_lease_ttl_seconds max_lease_ttl_seconds",
+    "ACME account": "mount name directory_url email_contacts key_type eab_kid eab_key trusted_ca active_key_version",
+    "Role": "mount name acme_account_name allowed_domains allowed_domain_options allowed_challenge_types"
+    " csr_generate_key_type csr_identifier_population force creation_date last_update_date",
+    "Order": "mount role_name identifiers csr order_id order_status creation_date next_work_date last_update last_error"
+    " serial_number expires challenges",
+    "Challenge": "mount role_name order_id challenge_type identifier token key_authorization status expires",
+    "Certificate": "mount role_name order_id certificate ca_chain private_key serial_number",
+}
+
+
+def test_every_option_of_terraform_s_has_its_place() -> None:
+    text = (REPOSITORY / "docs" / "from-terraform.md").read_text()
+    sections = dict(re.findall(r"^## (.+)\n\n(?:.*\n)??((?:\|.*\n)+)", text, re.MULTILINE))
+    for title, names in TERRAFORM.items():
+        rows = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in sections[title].splitlines()]
+        heading, rows = rows[0], rows[2:]
+        assert sorted(one for row in rows for one in re.findall(r"`(\w+)`", row[0])) == sorted(names.split()), title
+        modules = [name.replace("…", "vault_extca_order_challenge") for name in re.findall(r"`([\w…]+)`", heading[1])]
+        known = {name for module in modules for name in _names(module)} | _names("vault_extca_acme_account_rotate_key")
+        for row in rows:
+            same = re.findall(r"`(\w+)`", row[0]) if re.match("the same|return values? of the same", row[1]) else []
+            told = [
+                name
+                for name in re.findall(r"`(\w+)[:`]", row[1])
+                if not name.startswith("vault_extca_") and name not in ("true", "none", "none`")
+            ]
+            assert {*same, *told} - known - {"30d"} == set(), f"{title}: {row}"
+
+
+def _names(module: str) -> set[str]:
+    """A module's options and return values, one level deep."""
+    path = REPOSITORY / "plugins" / "modules" / f"{module}.py"
+    told = {
+        node.targets[0].id: yaml.safe_load(ast.literal_eval(node.value))  # type: ignore[attr-defined]
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("DOCUMENTATION", "RETURN")
+    }
+    names = set(told["DOCUMENTATION"]["options"])
+    for fragment in told["DOCUMENTATION"]["extends_documentation_fragment"]:
+        part = fragment.removeprefix("certops.vault_extca.").split(".")[0]
+        found = re.findall(r"^  (\w+):$", (REPOSITORY / f"plugins/doc_fragments/{part}.py").read_text(), re.MULTILINE)
+        names |= set(found)
+    for name, value in told["RETURN"].items():
+        names |= {name, *value.get("contains", {})}
+    return names
 
 
 def test_the_support_table_is_whole() -> None:
