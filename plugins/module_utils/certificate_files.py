@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import List, Mapping, NamedTuple, Optional, Sequence, Union, cast
 
-from .certificates import BadCertificate, load_private_key, pem_blocks
+from .certificates import BadCertificate, as_pem, key_as_pem, load_private_key, pem_blocks
 
 CERTIFICATE = "certificate"
 CHAIN = "chain"
@@ -133,12 +133,10 @@ def distinct(blocks: Sequence[str]) -> List[str]:
 
 def assemble(values: Mapping[str, object], private_key: Optional[str]) -> Material:
     """The material of a certificate as Vault gave it (and ``verify`` has checked it), with its key."""
-    from .certificates import as_pem
-
     leaf = pem_blocks(as_pem(str(values["certificate"])), "CERTIFICATE")[0]
     issuers = cast(List[str], values["ca_chain"])
     chain = [block for one in issuers for block in pem_blocks(as_pem(str(one)), "CERTIFICATE")]
-    return Material(leaf, chain, as_pem(private_key, "PRIVATE KEY") if private_key else None)
+    return Material(leaf, chain, key_as_pem(private_key) if private_key else None)
 
 
 def _body(pem: str) -> str:

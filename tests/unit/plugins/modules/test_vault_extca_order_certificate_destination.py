@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.certops.vault_extca.plugins.module_utils import destination as destinations
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ...conftest import RunModule
 from ...issuing import SmallCA, key_pem, new_csr, pem
@@ -58,6 +60,19 @@ def test_the_files_are_the_same_whatever_form_is_returned(
     vault.on("GET", f"{ORDER}/fetch-cert", Answer(LEAF.data(certificate=forms[certificate_format])))
     run_module(MODULE, {**options, "certificate_format": certificate_format})
     assert (tmp_path / "www.pem").read_text() == leaf + pem(CA.intermediate)
+
+
+@pytest.mark.parametrize("structure", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL], ids=["pkcs8", "sec1"])
+def test_a_key_in_der_is_written_as_the_pem_of_its_structure(
+    options: dict[str, Any], vault: FakeVault, run_module: RunModule, tmp_path: Path, structure: PrivateFormat
+) -> None:
+    der = base64.b64encode(LEAF.key.private_bytes(Encoding.DER, structure, NoEncryption())).decode()
+    leaf = "".join(pem(LEAF.certificate).split("\n")[1:-2])
+    vault.on("GET", f"{ORDER}/fetch-cert", Answer(LEAF.data(certificate=leaf, private_key=der)))
+    changes = [run_module(MODULE, {**options, "certificate_format": "der"})["changed"] for _run in range(2)]
+    assert changes == [True, False]
+    written = (tmp_path / "www.key").read_bytes()
+    assert written == LEAF.key.private_bytes(Encoding.PEM, structure, NoEncryption())
 
 
 def test_check_mode_writes_nothing(options: dict[str, Any], run_module: RunModule, tmp_path: Path) -> None:
