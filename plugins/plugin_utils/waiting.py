@@ -21,6 +21,7 @@ from typing import Any, Dict, Optional
 
 from ansible import constants, context
 from ansible.plugins.action.normal import ActionModule as NormalAction
+from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 from ansible.plugins.loader import callback_loader
 from ansible.utils.display import Display
 
@@ -143,8 +144,9 @@ def is_wanted() -> bool:
     if context.CLIARGS.get("one_line"):
         return False
     callback = callback_loader.get(constants.DEFAULT_STDOUT_CALLBACK, class_only=True)
-    default = callback_loader.get("ansible.builtin.default", class_only=True)
-    if callback is None or not issubclass(callback, default) or callback.__module__.endswith(".dense"):
+    # Ansible loads its default anew under the name of its collection; those that extend it import it by its own name.
+    defaults = (DefaultCallback, callback_loader.get("ansible.builtin.default", class_only=True))
+    if callback is None or not issubclass(callback, defaults) or callback.__module__.endswith(".dense"):
         return False
     try:
         return bool(

@@ -266,6 +266,8 @@ def test_a_certificate_from_nothing_is_one_order_whose_waits_count_as_one(slow: 
     ("environment", "task", "arguments"),
     [
         pytest.param({"ANSIBLE_STDOUT_CALLBACK": "as_json"}, {}, (), id="json"),
+        pytest.param({"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal"}, {}, (), id="minimal"),
+        pytest.param({"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.oneline"}, {}, (), id="oneline"),
         pytest.param({"ANSIBLE_DISPLAY_OK_HOSTS": "false"}, {}, (), id="quiet"),
         pytest.param({"ANSIBLE_ASYNC_DIR": "{directory}/async"}, {"async": 60, "poll": 1}, (), id="async"),
         pytest.param({}, {}, ("--check",), id="check"),
