@@ -44,7 +44,7 @@ options:
   return_private_key:
     description:
       - Whether the private key is returned although O(destination) has a file for it.
-      - If it has none, a key that is known is returned in any case.
+      - If it has none, a key that Vault has made is returned in any case.
     type: bool
     default: false
   backup:

@@ -311,8 +311,12 @@ class DesiredCertificate:
         }
         if reference is not None:
             result["id"] = format_order_reference(self._external_ca.mount, reference)
-        if material.private_key and self._destination.returns_key:
-            result["private_key"] = material.private_key
+        private_key = material.private_key or self._fixed_key
+        # A key that was there before this task is returned only to who asks for it.
+        if private_key and (
+            self._module.params["return_private_key"] or (self._fixed_key is None and self._destination.returns_key)
+        ):
+            result["private_key"] = private_key
         return {**result, **self._diff(decision, summary(facts), written.files)}
 
     def _diff(self, decision: Decision, after: Dict[str, Any], files: Optional[List[str]] = None) -> Dict[str, Any]:

@@ -229,7 +229,7 @@ fullchain:
   sample: "-----BEGIN CERTIFICATE-----\n..."
 private_key:
   description: The private key, if it is known. A secret; use C(no_log=true).
-  returned: when O(destination) has no file for the key, or with O(return_private_key=true)
+  returned: when O(destination) has no file for the key and O(private_key_path) names none, or with O(return_private_key=true)
   type: str
   sample: "-----BEGIN PRIVATE KEY-----\n..."
 identifiers:

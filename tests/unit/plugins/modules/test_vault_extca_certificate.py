@@ -387,6 +387,20 @@ def test_a_local_key_leaves_a_request_and_never_itself(
     assert Path(options["destination"]["private_key"]).read_text() == key_pem(LEAF.key)
 
 
+def test_a_key_that_was_there_before_is_returned_only_to_who_asks(
+    vault: FakeVault, clock: ManualClock, run_module: RunModule, options: dict[str, Any], tmp_path: Path
+) -> None:
+    key = tmp_path / "own.key"
+    key.write_text(key_pem(LEAF.key))
+    ordering(vault, order_status("completed"), private_key=None, private_key_type=None)
+    own = {"key_source": "local", "private_key_path": str(key), "destination": {"fullchain": str(tmp_path / "www.pem")}}
+    for changed in (True, False):
+        result = run_module(MODULE, options | own)
+        assert (result["changed"], "private_key" in result) == (changed, False)
+    asked = run_module(MODULE, options | own | {"return_private_key": True})
+    assert asked["private_key"] == key_pem(LEAF.key)
+
+
 def test_a_certificate_for_another_key_than_the_requests_is_refused(
     vault: FakeVault, clock: ManualClock, run_module: RunModule, options: dict[str, Any]
 ) -> None:
