@@ -237,7 +237,11 @@ def parse_parameters(fields: Mapping[str, Field], raw: Mapping[str, Any]) -> dic
 
     Raises a 400 that names the field for a value that does not convert, is not allowed, or is missing.
     """
-    data = {name: _convert(name, fields[name], value) for name, value in raw.items() if name in fields}
+    data = {
+        name: _convert(name, fields[name], value)
+        for name, value in raw.items()
+        if name in fields and not (value is None and fields[name].kind is Kind.DURATION)  # as if it were not sent
+    }
     for name, declared in fields.items():
         if declared.required and data.get(name) in (None, "", []):
             raise invalid(f"missing required field {name!r}")

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class HttpRequest:
             parsed = parse_qs(self.body.decode("utf-8", "replace"), keep_blank_values=True)
             return {name: values[0] if len(values) == 1 else values for name, values in parsed.items()}
         try:
-            parameters = json.loads(self.body)
+            parameters = _parse(self.body.decode("utf-8", "replace"))
         except ValueError as error:
             raise invalid(f"failed to parse JSON input: {error}") from None
         except RecursionError:
@@ -59,6 +60,22 @@ class HttpRequest:
         if not isinstance(parameters, dict):
             raise invalid("failed to parse JSON input: expected an object")
         return parameters
+
+
+def _parse(text: str) -> Any:
+    """JSON as Go reads it: neither NaN nor Infinity, and U+FFFD for half of a surrogate pair."""
+    parsed = json.loads(text, parse_float=_finite, parse_constant=_finite)
+    if "\\u" not in text:
+        return parsed
+    paired = json.dumps(parsed, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return json.loads(paired)
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number} is not a number that can be kept")
+    return value
 
 
 @dataclass

@@ -133,16 +133,16 @@ def admit(vault: Vault, message: HttpRequest) -> Call:
                 raise permission_denied()
             if mount is None or route is None:
                 raise _no_route(mount, path)
-            _type_parameters(request, parameters, captures)
             _check_supported(route, request)
+            _type_parameters(request, parameters, captures)
         except Refusal:
             if last_use:
                 vault.tokens.revoke(token)
             raise
     else:
         assert mount is not None
-        _type_parameters(request, parameters, captures)
         _check_supported(route, request)
+        _type_parameters(request, parameters, captures)
     blocking = request.operation in route.blocking
     return Call(namespace, mount, route, request, path, token, last_use, wrap_ttl, blocking)
 
@@ -179,6 +179,12 @@ def _respond(vault: Vault, call: Call, response: Response) -> HttpAnswer:
         ignored = unrecognised(call.request.fields, call.request.raw)
         if ignored:
             call.request.warnings.append(f"Endpoint ignored these unrecognized parameters: [{' '.join(ignored)}]")
+        replaced = sorted(name for name in call.path.regex.groupindex if call.request.raw.get(name) is not None)
+        if replaced:
+            call.request.warnings.append(
+                "Endpoint replaced the value of these parameters with the values captured from the endpoint's path: "
+                f"[{' '.join(replaced)}]"
+            )
     body = envelope(
         data=data,
         auth=auth,

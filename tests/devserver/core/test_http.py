@@ -119,14 +119,48 @@ def test_unknown_parameters_are_ignored_with_a_warning(server: RunningServer) ->
     assert body["warnings"] == ["Endpoint ignored these unrecognized parameters: [apple zebra]"]
 
 
+def test_a_parameter_that_the_path_settles_is_replaced_with_a_warning(server: RunningServer) -> None:
+    body = server.request("PUT", "kv/data/mine", json={"text": "x", "key": "yours"}).json()
+    assert body["data"]["key"] == "mine"
+    assert body["warnings"] == [
+        "Endpoint replaced the value of these parameters with the values captured from the endpoint's path: [key]"
+    ]
+    assert server.request("PUT", "kv/data/mine", json={"key": None}).json()["warnings"] is None
+
+
+def test_a_duration_that_is_null_was_not_sent(server: RunningServer) -> None:
+    assert "wait" not in server.request("PUT", "kv/data/null", json={"wait": None, "text": "x"}).json()["data"]
+
+
+def test_an_operation_that_is_none_is_a_405_whatever_is_sent(server: RunningServer) -> None:
+    assert "unsupported operation" in errors(server.request("LIST", "kv/data/x", params={"number": "many"}), 405)[0]
+
+
 def test_a_form_is_as_good_as_json(server: RunningServer) -> None:
     assert server.request("PUT", "kv/data/form", data={"text": "x"}).json()["data"]["text"] == "x"
     headers = {"Content-Type": "application/x-www-form-urlencoded"}  # what curl -d says of its JSON
     assert server.request("PUT", "kv/data/form", data='{"text":"y"}', headers=headers).json()["data"]["text"] == "y"
 
 
-@pytest.mark.parametrize("body", ["{", "[1]", '"text"', "\x00", "{" * 100_000])
-def test_a_body_that_is_no_object_is_a_400(server: RunningServer, body: str) -> None:
+def test_half_a_character_becomes_a_replacement_character(server: RunningServer) -> None:
+    for sent, kept in (
+        (rb"\ud83d\ude00", "\U0001f600"),
+        (rb"a\ud800b", "a\ufffdb"),
+        (b"caf\xc3\xa9", "caf\u00e9"),
+        (b"caf\xe9", "caf\ufffd"),
+    ):
+        written = server.request("PUT", "kv/data/text", data=b'{"text": "' + sent + b'"}')
+        assert written.json()["data"]["text"] == kept
+        assert server.request("GET", "kv/data/text").json()["data"]["text"] == kept
+
+
+_UTF_16 = '{"text": "x"}'.encode("utf-16")
+
+
+@pytest.mark.parametrize(
+    "body", ["{", "[1]", '"text"', "\x00", "{" * 100_000, '{"number": NaN}', '{"number": 1e999}', _UTF_16]
+)
+def test_a_body_that_is_no_object_is_a_400(server: RunningServer, body: str | bytes) -> None:
     assert "parse JSON" in errors(server.request("PUT", "kv/data/x", data=body), 400)[0]
 
 
