@@ -41,12 +41,6 @@ options:
       pkcs12_passphrase:
         description: Passphrase of O(destination.pkcs12). A file that it does not open is written anew.
         type: str
-  return_private_key:
-    description:
-      - Whether the private key is returned although O(destination) has a file for it.
-      - If it has none, a key that Vault has made is returned in any case.
-    type: bool
-    default: false
   backup:
     description:
       - Whether a copy of each old file is kept under a name with a timestamp. Copies of private keys are as secret as the keys.
@@ -92,4 +86,15 @@ options:
       - Attributes of the files, as C(chattr) takes them. An immutable file cannot be replaced by the next renewal.
     type: str
     aliases: [attr]
+"""
+
+    # For modules that get a key from Vault.
+    RETURNED_KEY = r"""
+options:
+  return_private_key:
+    description:
+      - Whether the private key is returned although O(destination) has a file for it.
+      - If it has none, a key that Vault has made is returned in any case.
+    type: bool
+    default: false
 """

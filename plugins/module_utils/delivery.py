@@ -28,7 +28,6 @@ DESTINATION: Spec = dict(
         required_one_of=[("certificate", "fullchain", "pem_bundle", "pkcs12")],
         required_together=[("pkcs12", "pkcs12_passphrase")],
     ),
-    return_private_key=dict(type="bool", default=False, no_log=False),
     backup=dict(type="bool", default=False),
     private_key_mode=dict(type="raw", default="0600", no_log=False),
     mode=dict(type="raw"),
@@ -40,6 +39,7 @@ DESTINATION: Spec = dict(
     selevel=dict(type="str"),
     attributes=dict(type="str", aliases=["attr"]),
 )
+RETURNED_KEY: Spec = dict(return_private_key=dict(type="bool", default=False, no_log=False))
 
 
 class Delivers(Protocol):

@@ -26,6 +26,7 @@ extends_documentation_fragment:
   - certops.vault_extca.mount
   - certops.vault_extca.rights.certificate
   - certops.vault_extca.destination
+  - certops.vault_extca.destination.returned_key
   - certops.vault_extca.waiting.patience
   - certops.vault_extca.attributes
 requirements:
@@ -271,7 +272,7 @@ backup_files:
   sample: {"/etc/ssl/certs/www.pem": "/etc/ssl/certs/www.pem.1234.2026-01-31@12:00:00~"}
 """
 
-from ansible_collections.certops.vault_extca.plugins.module_utils.delivery import DESTINATION
+from ansible_collections.certops.vault_extca.plugins.module_utils.delivery import DESTINATION, RETURNED_KEY
 from ansible_collections.certops.vault_extca.plugins.module_utils.desired_certificate import DesiredCertificate
 from ansible_collections.certops.vault_extca.plugins.module_utils.extca_module import WAITING, ExtcaModule
 
@@ -307,6 +308,7 @@ def main() -> None:
             tls_alpn_01=dict(type="dict", options=dict(listen=dict(type="str", required=True))),
             wait_timeout=WAITING["wait_timeout"],
             poll_interval=WAITING["poll_interval"],
+            **RETURNED_KEY,
             **{**DESTINATION, "destination": {**DESTINATION["destination"], "required": True}},
         ),
     )

@@ -26,6 +26,7 @@ extends_documentation_fragment:
   - certops.vault_extca.order_reference
   - certops.vault_extca.waiting
   - certops.vault_extca.destination
+  - certops.vault_extca.destination.returned_key
   - certops.vault_extca.attributes
 attributes:
   check_mode:
@@ -213,6 +214,7 @@ ansible_facts:
 
 from ansible_collections.certops.vault_extca.plugins.module_utils.delivery import (
     DESTINATION,
+    RETURNED_KEY,
     deliver,
     destination_of,
 )
@@ -235,6 +237,7 @@ def main() -> None:
             **ORDER_REFERENCE,
             **WAITING,
             **DESTINATION,
+            **RETURNED_KEY,
         ),
         **ORDER_REFERENCE_RULES,
     )

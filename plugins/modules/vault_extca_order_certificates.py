@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - certops.vault_extca.rights.order_certificates
   - certops.vault_extca.waiting
   - certops.vault_extca.destination
+  - certops.vault_extca.destination.returned_key
   - certops.vault_extca.attributes
 attributes:
   check_mode:
@@ -247,7 +248,7 @@ failed_orders:
   sample: []
 """
 
-from ansible_collections.certops.vault_extca.plugins.module_utils.delivery import DESTINATION
+from ansible_collections.certops.vault_extca.plugins.module_utils.delivery import DESTINATION, RETURNED_KEY
 from ansible_collections.certops.vault_extca.plugins.module_utils.extca_module import WAITING, ExtcaModule
 from ansible_collections.certops.vault_extca.plugins.module_utils.many_orders import (
     ManyCertificates,
@@ -266,6 +267,7 @@ def main() -> None:
             certificate_format=dict(type="str", choices=["pem", "der", "pem_bundle"], default="pem"),
             **WAITING,
             **DESTINATION,
+            **RETURNED_KEY,
         ),
         required_one_of=[("order_ids", "ids")],
         required_together=[("role_name", "order_ids")],
