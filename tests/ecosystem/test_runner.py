@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.behaviour.harness import Engine, fresh_name
+from tests.behaviour.harness import Bench, Engine, fresh_name
+from tests.testbed import Devserver
 
 from .runner import job
 
@@ -155,3 +156,46 @@ def test_two_slices_of_a_fleet_at_once(engine: Engine, proven: list[str], tmp_pa
     handed_on = {host: public for part in slices for host, public in part.stats()["certificates"].items()}
     assert sorted(handed_on) == sorted(proven)
     assert len({public["serial_number"] for public in handed_on.values()}) == len(proven)
+
+
+def test_a_job_renews_what_is_due_and_hands_on_what_came_of_it(
+    engine: Engine, proven: list[str], tmp_path: Path
+) -> None:
+    """With extra variables that a launch may give; as a check first, which only says what would be."""
+    everything = "lookup/orders"
+    before = len(engine.api("LIST", everything)["keys"])
+    stats = {}
+    for kind, arguments in (("check", ("--cmdline=--check",)), ("run", ())):
+        renewing = job(tmp_path / kind, engine, report_renew_before="3000d", renew_at_most=2, renew_at_once=1)
+        renewing.inject("Vault token", {"url": engine.bench.vault.url, "token": engine.bench.vault.token})
+        renewing.run("renew.yml", *arguments)
+        stats[kind] = renewing.stats()
+        assert "PRIVATE KEY" not in renewing.everything_left()
+        assert len(engine.api("LIST", everything)["keys"]) == before + len(stats[kind]["certificates_renewed"])
+    assert stats["check"]["certificates_renewed"] == []
+    assert [one["identifiers"][0] in proven for one in stats["run"]["certificates_renewed"]] == [True, True]
+    assert all(one["serial_number"] and one["not_after"] for one in stats["run"]["certificates_renewed"])
+    assert stats["run"]["certificates_not_renewed"] == []
+
+
+def test_a_credential_brings_namespace_and_ca(bench: Bench, tmp_path: Path) -> None:
+    """Against a Vault that speaks TLS with a certificate of a private CA, in a namespace."""
+    with Devserver(ca=bench.ca) as vault:
+        secured = Engine(Bench(bench.ca, bench.pebble, bench.challtestsrv, vault), "pki-external-ca", "team")
+        secured.bench.api("POST", "sys/namespaces/team")
+        secured.bench.api("POST", f"sys/mounts/{secured.mount}", {"type": "pki-external-ca"}, namespace="team")
+        secured.furnish()
+        secured.issue(fresh_name())
+        credential = {"url": vault.url, "token": vault.token, "namespace": "team", "ca_cert": bench.ca.pem}
+        reporting = job(tmp_path / "with", secured, report_directory=str(tmp_path))
+        reporting.inject("Vault token", credential)
+        reporting.run("report.yml")
+        assert reporting.stats()["certificate_counts"]["good"] == 1
+        # Without the CA, the job fails, and says so.
+        refused = job(tmp_path / "without", secured, report_directory=str(tmp_path))
+        refused.inject("Vault token", {**credential, "ca_cert": ""})
+        with refused.start("report.yml") as process:
+            output, _nothing = process.communicate(timeout=110)
+        assert process.returncode != 0
+        assert "certificate" in output
+        assert vault.token not in output
