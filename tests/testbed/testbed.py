@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -121,6 +122,7 @@ class Testbed:
             "testbed_tls_port": self.pebble.tls_port,
             "testbed_challtestsrv_url": self.challtestsrv.url,
             "testbed_dns_server": self.challtestsrv.dns_server,
+            "testbed_python": sys.executable,
             **self._acme("acme", self.pebble),
         }
         if self.eab_pebble is not None:

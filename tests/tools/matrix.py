@@ -188,8 +188,6 @@ def units(cell: Cell) -> str:
         "-q",
         "-n",
         "2",
-        "-p",
-        "no:cacheprovider",
     ]
     base: list[str | Path] = ["--basetemp", _MATRIX / "tmp"]
     if not all(_run([*pytest, *base, *group], log, variables, tree) == 0 for group in groups):
