@@ -151,7 +151,7 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 from ansible_collections.certops.vault_extca.plugins.module_utils.certificate_lookup import look_up_certificates
-from ansible_collections.certops.vault_extca.plugins.module_utils.vault_errors import ExtcaError
+from ansible_collections.certops.vault_extca.plugins.module_utils.vault_errors import ExtcaError, MissingLibrary
 
 _OWN_VARIABLES = ("ansible_hashi_vault_", "ansible_vault_extca_")
 
@@ -165,3 +165,5 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core ships no t
             return look_up_certificates(terms, self.get_options(), warn=Display().warning)
         except ExtcaError as error:
             raise AnsibleLookupError(f"certops.vault_extca.certificate: {error.message}") from None
+        except ImportError as error:
+            raise AnsibleLookupError(f"certops.vault_extca.certificate: {MissingLibrary.of(error).message}") from None

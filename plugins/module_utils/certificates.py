@@ -182,7 +182,10 @@ def csr_block(text: str) -> str:
 def csr_identifiers(pem: str) -> List[str]:
     """The DNS names that a certificate signing request asks for, lower case, sorted."""
     with _parsing("the certificate signing request"):
-        return sorted(_identifiers(_load_csr(pem)))
+        names = _identifiers(_load_csr(pem))
+    if not names:
+        raise BadCertificate("the certificate signing request asks for no DNS name")
+    return sorted(names)
 
 
 def csr_fingerprint(pem: str) -> str:

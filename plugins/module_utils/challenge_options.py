@@ -29,12 +29,12 @@ def challenges_of(params: Mapping[str, Any]) -> Challenges:
 
 
 def _http(given: Mapping[str, Any]) -> Responder:
-    if given["listen"]:
+    if given["listen"] is not None:
         return HttpResponder(_address("listen of http_01", given["listen"]))
     check: Optional[Address] = None
     if given["check_address"]:
         check = _address("check_address of http_01", given["check_address"])
-    return WebrootResponder(given["webroot"], check)
+    return WebrootResponder(given["webroot"] or "", check)
 
 
 def _address(option: str, text: str) -> Address:

@@ -42,14 +42,18 @@ class Destination:
         self._module = module
         given = module.params["destination"] if given is None else given
         self._passphrase: Optional[str] = given["pkcs12_passphrase"]
-        if self._passphrase == "":
-            raise InvalidInput("pkcs12_passphrase is empty; Java and Windows do not open such a file.")
         # Whether a run that was cut short had replaced files, and could not tell anybody that they changed.
         self.were_replaced = False
         # Where a path is a link, the file that it leads to is replaced and the link stays.
         self.paths: Dict[str, str] = {
             kind: os.path.realpath(_absolute(kind, given[kind])) for kind in kinds.KINDS if given[kind]
         }
+        if not any(kind in self.paths for kind in kinds.WITH_LEAF):
+            raise InvalidInput(
+                f"destination has no file for the certificate; name at least one of {', '.join(kinds.WITH_LEAF)}."
+            )
+        if kinds.PKCS12 in self.paths and not self._passphrase:
+            raise InvalidInput("pkcs12_passphrase is empty; Java and Windows do not open such a file.")
         twice = _twice(self.paths)
         if twice:
             raise InvalidInput(f"{twice[0]} and {twice[1]} of destination are the same file, {self.paths[twice[0]]}.")
@@ -93,6 +97,13 @@ class Destination:
             return f"cannot be read: {error.strerror}"
         except BadCertificate as error:
             return str(error)
+
+    def predict(self, material: Material, name: str) -> Dict[str, Found]:
+        """What each file will hold once this material is written."""
+        return {kind: kinds.parse(kind, self._render(kind, material, name), self._passphrase) for kind in self.paths}
+
+    def _render(self, kind: str, material: Material, name: str) -> bytes:
+        return kinds.render(kind, material, passphrase=self._passphrase, name=name)
 
     # ------------------------------------------------------------------ writing
 
@@ -142,10 +153,7 @@ class Destination:
                 if self._module.params["backup"] and os.path.exists(path):
                     backup_files[path] = self._module.backup_local(path)
             replace_files(
-                [
-                    NewFile(self.paths[kind], kinds.render(kind, material, passphrase=self._passphrase, name=name))
-                    for kind in changing
-                ],
+                [NewFile(self.paths[kind], self._render(kind, material, name)) for kind in changing],
                 self._dress,
                 lambda moves: work.note(moves=None if moves is None else [list(move) for move in moves]),
             )

@@ -122,8 +122,8 @@ class ExtcaModule(AnsibleModule):  # type: ignore[misc]  # ansible-core ships no
             yield ExternalCA(self._connection, self.params["mount"])
         except ExtcaError as error:
             self.fail_json(msg=self.explain(error), **error.details)
-        except ImportError as error:  # what is imported only when it is needed
-            self.fail_json(msg=MissingLibrary((error.name or "cryptography").partition(".")[0], error).message)
+        except ImportError as error:
+            self.fail_json(msg=MissingLibrary.of(error).message)
         finally:
             self._close()  # whatever has happened, the token of a login does not outlive the task
 
@@ -144,6 +144,8 @@ class ExtcaModule(AnsibleModule):  # type: ignore[misc]  # ansible-core ships no
 
     def option(self, name: str, parse: Callable[[Any], Parsed]) -> Parsed:
         """An option's value as ``parse`` reads it; its ValueError becomes an InvalidInput that names the option."""
+        if self.params[name] is None:  # Ansible's own rules take null for a value
+            raise InvalidInput(f"{name} is null; give it a value, or leave it out.")
         try:
             return parse(self.params[name])
         except ValueError as error:
@@ -153,8 +155,8 @@ class ExtcaModule(AnsibleModule):  # type: ignore[misc]  # ansible-core ships no
         """The names to order for, and the certificate signing request if csr or csr_path gives one (one PEM block)."""
         if self.params["identifiers"] is not None:
             return self.option("identifiers", normalise_identifiers), None
-        given = "csr" if self.params["csr"] is not None else "csr_path"
-        text = self.option(given, str if given == "csr" else _text_of_file)
+        given = next((one for one in ("csr", "csr_path") if self.params[one] is not None), "identifiers")
+        text = self.option(given, _text_of_file if given == "csr_path" else str)
         csr = self.option(given, lambda _value: csr_block(text))
         return self.option(given, lambda _value: normalise_identifiers(csr_identifiers(csr))), csr
 

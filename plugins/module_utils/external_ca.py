@@ -457,6 +457,7 @@ class ExternalCA:
 
 
 def _checked(option: str, value: str, pattern: re.Pattern[str]) -> str:
+    value = value or ""  # Ansible takes an option that is null for one that is given
     if not pattern.fullmatch(value):
         raise InvalidInput(
             f"{option} {value[:80]!r} cannot be used: it must consist of letters, digits, '_', '-' and '.' "

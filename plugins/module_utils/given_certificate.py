@@ -28,15 +28,19 @@ def files_of_certificate(module: AnsibleModule, now: Optional[datetime] = None) 
     except ValueError as error:
         raise InvalidInput(f"{error}.") from None
     destination = Destination(module)
-    wanted = Wanted(identifiers, renew_before)
-    decision = decide(destination.paths, destination.read(), wanted, now or datetime.now(timezone.utc))
+    wanted, now = Wanted(identifiers, renew_before), now or datetime.now(timezone.utc)
+    decision = decide(destination.paths, destination.read(), wanted, now)
     if not params["certificate"]:
         return _result(module, decision, decision, Written(False, [], {}), renew_before)
-    written = destination.install(_given(params, identifiers), identifiers[0], Patience(params["wait_timeout"]))
-    after = decision
-    if not module.check_mode:
-        after = decide(destination.paths, destination.read(), wanted, now or datetime.now(timezone.utc))
-    return _result(module, decision, after, written, renew_before)
+    if destination.holds_key and not params["private_key"]:
+        raise InvalidInput(
+            "destination names a file for the private key, and private_key is not given. Give it, or leave private_key, pem_bundle "
+            "and pkcs12 out of destination."
+        )
+    material = _given(params, identifiers)
+    written = destination.install(material, identifiers[0], Patience(params["wait_timeout"]))
+    found = destination.predict(material, identifiers[0]) if module.check_mode else destination.read()
+    return _result(module, decision, decide(destination.paths, found, wanted, now), written, renew_before)
 
 
 def _given(params: Dict[str, Any], identifiers: Any) -> Material:

@@ -37,6 +37,8 @@ Outcome = Union[Issued, ExtcaError]
 
 def chosen_orders(params: Mapping[str, Any]) -> List[MountedOrder]:
     """The orders that the options name, each once. Raises InvalidInput."""
+    if params["ids"] is None and params["order_ids"] is None:  # Ansible's own rules take null for a value
+        raise InvalidInput("order_ids and ids are null; give one of them a value.")
     if params["ids"] is not None:
         chosen = [MountedOrder(*parse_order_reference(one)) for one in params["ids"]]
     else:

@@ -29,6 +29,11 @@ class MissingLibrary(ExtcaError):
             f"Install it there for the interpreter that Ansible uses, for example with pip install {name}."
         )
 
+    @classmethod
+    def of(cls, error: ImportError) -> MissingLibrary:
+        """For a library that is imported only where it is needed."""
+        return cls((error.name or "cryptography").partition(".")[0], error)
+
 
 class VaultError(ExtcaError):
     """Vault, or something on the way to it, did not do what was asked.

@@ -151,7 +151,7 @@ backup_files:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.certops.vault_extca.plugins.module_utils.delivery import DESTINATION
 from ansible_collections.certops.vault_extca.plugins.module_utils.given_certificate import files_of_certificate
-from ansible_collections.certops.vault_extca.plugins.module_utils.vault_errors import ExtcaError
+from ansible_collections.certops.vault_extca.plugins.module_utils.vault_errors import ExtcaError, MissingLibrary
 
 
 def main() -> None:
@@ -171,6 +171,8 @@ def main() -> None:
         module.exit_json(**files_of_certificate(module))
     except ExtcaError as error:
         module.fail_json(msg=error.message, **error.details)
+    except ImportError as error:
+        module.fail_json(msg=MissingLibrary.of(error).message)
 
 
 if __name__ == "__main__":

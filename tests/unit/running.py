@@ -17,12 +17,15 @@ from ansible.module_utils.common import warnings
 MODULES = "ansible_collections.certops.vault_extca.plugins.modules"
 
 
+NULL = object()  # an option that is given, as null
+
+
 def run_main(name: str, options: Mapping[str, Any], *, check: bool = False, diff: bool = False) -> dict[str, Any]:
     """The result of the module ``name`` with these options; an option that is None is not given.
 
     ``check`` and ``diff`` are Ansible's modes. Whatever main() raises other than its own end, is raised.
     """
-    given = {key: value for key, value in options.items() if value is not None}
+    given = {key: None if value is NULL else value for key, value in options.items() if value is not None}
     arguments = {**given, "_ansible_check_mode": check, "_ansible_diff": diff}
     # A process of Ansible's runs one module; here the warnings of the one before are still there.
     for kept in ("_global_warnings", "_global_deprecations"):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -85,6 +86,14 @@ def test_a_token_that_may_not_is_told(vault: FakeVault, look_up: Any) -> None:
         look_up(NAME)
     vault.on("POST", "sys/capabilities-self", DENIED)
     with pytest.raises(AnsibleLookupError, match="Check the token and its policies"):
+        look_up(NAME)
+
+
+def test_a_library_that_is_missing_is_told(vault: FakeVault, look_up: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    cached(vault)
+    for name in [one for one in sys.modules if one.partition(".")[0] == "cryptography"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(AnsibleLookupError, match="The Python library cryptography cannot be imported"):
         look_up(NAME)
 
 

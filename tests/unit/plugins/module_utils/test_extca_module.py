@@ -16,7 +16,8 @@ from ansible_collections.certops.vault_extca.plugins.module_utils import extca_m
 
 from ...conftest import RunModule
 from ...issuing import new_csr
-from ...ordering import AWAITING, ID, ORDER, order_status
+from ...ordering import AWAITING, ID, ORDER, ORDER_ID, order_status
+from ...running import NULL
 from ...support import NO_CONTENT, Answer, FakeVault, ManualClock
 
 PACKAGE = "ansible_collections.certops.vault_extca.plugins"
@@ -199,6 +200,25 @@ def test_a_token_that_a_server_repeats_is_censored(vault: FakeVault, run_module:
 @pytest.mark.parametrize("empty", ["", "/"])
 def test_an_empty_id_is_refused(vault: FakeVault, run_module: RunModule, empty: str) -> None:
     assert "is not of the form" in run_module("vault_extca_order_info", {"id": empty})["msg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "complaint"),
+    [
+        ("order_certificate", {"role_name": NULL, "order_id": ORDER_ID}, "role_name '' cannot be used"),
+        ("order_certificate", {"id": NULL}, "role_name '' cannot be used"),
+        ("order_certificates", {"role_name": NULL, "order_ids": [ORDER_ID]}, "role_name '' cannot be used"),
+        ("order_certificates", {"ids": NULL}, "order_ids and ids are null"),
+        ("certificate_info", {"role_name": NULL, "identifiers": ["a.example.com"]}, "role_name '' cannot be used"),
+        ("certificate_info", {"role_name": "web", "identifiers": NULL}, "identifiers is null"),
+        ("order", {"role_name": "web", "csr_path": NULL}, "identifiers is null"),
+    ],
+)
+def test_null_is_told_where_something_is_needed(
+    vault: FakeVault, run_module: RunModule, name: str, options: dict[str, Any], complaint: str
+) -> None:
+    assert complaint in run_module(f"vault_extca_{name}", options)["msg"]
+    assert vault.calls == []
 
 
 def test_a_library_that_is_missing_is_told(

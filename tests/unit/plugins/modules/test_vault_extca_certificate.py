@@ -387,6 +387,22 @@ def test_a_local_key_leaves_a_request_and_never_itself(
     assert Path(options["destination"]["private_key"]).read_text() == key_pem(LEAF.key)
 
 
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"http_01": {"listen": ""}}, "listen of http_01: '' is not an address with a port"),
+        ({"http_01": {"webroot": None}}, "webroot '' of http_01 is not a directory"),
+        ({"tls_alpn_01": {"listen": ""}}, "listen of tls_alpn_01: '' is not an address with a port"),
+        ({"destination": {"fullchain": ""}}, "destination has no file for the certificate"),
+    ],
+)
+def test_what_is_empty_is_refused_before_any_request(
+    vault: FakeVault, run_module: RunModule, options: dict[str, Any], changes: dict[str, Any], complaint: str
+) -> None:
+    assert complaint in run_module(MODULE, options | changes)["msg"]
+    assert vault.calls == []
+
+
 def test_a_key_that_was_there_before_is_returned_only_to_who_asks(
     vault: FakeVault, clock: ManualClock, run_module: RunModule, options: dict[str, Any], tmp_path: Path
 ) -> None:

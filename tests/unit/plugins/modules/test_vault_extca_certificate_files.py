@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import datetime
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def test_what_is_given_is_installed_once(options: dict[str, Any], tmp_path: Path
     assert (predicted["changed"], len(predicted["files"])) == (True, 2)
     assert list(tmp_path.iterdir()) == []
     first = run_main(MODULE, options | GIVEN, diff=True)
+    assert predicted == first | {"invocation": predicted["invocation"]}
     assert (first["changed"], first["good"]) == (True, True)
     assert first["diff"] == {"before": {}, "after": {key: first[key] for key in first["diff"]["after"]}}
     assert "PRIVATE KEY" not in str(first["diff"])
@@ -56,13 +58,24 @@ def test_a_certificate_that_is_due_is_not_good(options: dict[str, Any]) -> None:
     assert (result["good"], result["reason"]) == (False, "expires in 89 days")
 
 
+def test_a_host_without_the_library_is_told(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(options["destination"]["fullchain"]).write_text(pem(LEAF.certificate))
+    for name in [one for one in sys.modules if one.partition(".")[0] == "cryptography"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    result = run_main(MODULE, options)
+    assert result["failed"] is True
+    assert "The Python library cryptography cannot be imported on the host" in result["msg"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"certificate": "not base64!"}, "neither PEM nor base64"),
         ({"certificate": "-----BEGIN X-----\n-----END X-----"}, "there is no PEM certificate in it"),
         ({"private_key": key_pem(new_key())}, "the private key does not belong to the certificate"),
-        ({"private_key": None}, "destination names a file for the private key"),
+        ({"private_key": None}, "destination names a file for the private key, and private_key is not given"),
+        ({"destination": {"fullchain": "", "private_key": "/tmp/www.key"}}, "has no file for the certificate"),
+        ({"destination": {"pkcs12": "/tmp/www.p12", "pkcs12_passphrase": None}}, "pkcs12_passphrase is empty"),
         ({"ca_chain": [pem(SmallCA("Stranger").intermediate)]}, "chain is not in order"),
         ({"identifiers": ["example.org"]}, "the certificate is for www.example.com, not for example.org"),
         ({"identifiers": ["192.0.2.1"]}, "is an IP address"),

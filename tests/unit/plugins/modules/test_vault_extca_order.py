@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from ...conftest import RunModule
-from ...issuing import SmallCA, key_pem, new_csr, new_key
+from ...issuing import SmallCA, key_pem, new_csr, new_key, pem
 from ...ordering import (
     AWAITING,
     DENIED,
@@ -34,6 +36,7 @@ CA = SmallCA()
 LEAF = CA.issue("www.example.com")
 SERIAL = LEAF.data()["serial_number"]
 CSR = new_csr("www.example.com")
+NAMELESS = pem(x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(new_key(), hashes.SHA256()))
 RECENT = f"{MOUNT}/lookup/orders/recent"
 LOOKUP = f"{MOUNT}/lookup/cert/{SERIAL}"
 
@@ -420,6 +423,7 @@ def test_check_mode_predicts_an_order_on_a_mount_that_is_yet_to_come(vault: Fake
         ({"identifiers": None, "csr": "junk"}, "csr: there is no certificate signing request"),
         ({"identifiers": None, "csr": CSR + CSR}, "csr: there are 2 certificate signing requests"),
         ({"identifiers": None, "csr": CSR[:60] + "\n-----END CERTIFICATE REQUEST-----"}, "cannot be parsed"),
+        ({"identifiers": None, "csr": NAMELESS}, "csr: the certificate signing request asks for no DNS name"),
         ({"identifiers": None, "csr_path": "/no/such/file"}, "csr_path: /no/such/file cannot be read"),
         ({"renew_before": "often"}, "renew_before: 'often' says neither a duration nor a share"),
         ({"renew_before": "100%"}, "renew_before: '100%' is not a share"),
