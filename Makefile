@@ -98,7 +98,7 @@ ecosystem: venv apt links  ## progress on terminals, the report, jobs under ansi
 	@mkdir -p build/coverage
 	@rm -f build/coverage/ecosystem*
 	@COVERAGE_FILE=$(CURDIR)/build/coverage/ecosystem $(PY) -m coverage run -m pytest -q -n 3 $(AGAIN) tests/ecosystem \
-	    --ignore-glob 'tests/ecosystem/test_*browser.py'
+	    --ignore-glob 'tests/ecosystem/test_*browser.py' --ignore tests/ecosystem/test_neighbours.py
 
 .PHONY: browser
 browser: venv links  ## the report's page and the documentation in Debian's Chromium; screenshots in build/screenshots
@@ -114,9 +114,13 @@ PEERS := build/peers
 bench: venv apt links $(PEERS)/.installed  ## speed, beside community.hashi_vault and others: a table, and docs/performance.md (a quarter of an hour)
 	@PYTHONPATH=.:$(LINKS) $(PY) -m tests.bench
 
+.PHONY: neighbours
+neighbours: venv apt links $(PEERS)/.installed  ## examples that need awx.awx or community.general, run with them (installs Ansible's package)
+	@$(PY) -m pytest -q $(AGAIN) tests/ecosystem/test_neighbours.py
+
 $(PEERS)/.installed: tests/bench/requirements.txt
 	@[ -x $(PEERS)/bin/python ] || $(PYTHON) -m venv $(PEERS)
-	@echo "bench: installing tests/bench/requirements.txt"
+	@echo "peers: installing tests/bench/requirements.txt"
 	@$(PEERS)/bin/python -m pip install -q --disable-pip-version-check -r tests/bench/requirements.txt
 	@touch $@
 
