@@ -196,6 +196,7 @@ def _serve_task(
             selector.register(door, selectors.EVENT_READ)
         while True:
             ready = [key.fileobj for key, _events in selector.select()]
+            # The task comes first: if it ended before somebody came to the door, then this is an orphan.
             if control in ready:
                 saying = sayings.readline()
                 if not saying.endswith(b"\n"):
@@ -207,8 +208,6 @@ def _serve_task(
                 with contextlib.suppress(OSError):  # the task is gone already, as is seen next
                     _say(control, trouble)
             elif door is not None:
-                if _is_over(control):
-                    return True  # whoever asks at the door is answered by an orphan
                 visitor = _visitor(door)
                 if visitor is not None:
                     with visitor, contextlib.suppress(OSError):
@@ -223,16 +222,6 @@ def _publish(server: ChallengeServer, message: Dict[str, str], challenges: Dict[
             return {"strerror": str(error)}
         challenges[name] = value
     return None
-
-
-def _is_over(control: socket.socket) -> bool:
-    """Whether the task has ended; what it says is left to be read."""
-    try:
-        return control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
 
 
 def _linger(
