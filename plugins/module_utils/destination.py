@@ -17,7 +17,7 @@ from .certificates import BadCertificate, certificate_facts, summary
 from .file_set import Move, NewFile, check_place, discard_leftovers, finish_moves, replace_files
 from .polling import Clock, Patience, SystemClock
 from .unfinished_work import UnfinishedWork, open_work, record_path
-from .vault_errors import InvalidInput
+from .vault_errors import ExtcaError, InvalidInput
 
 # A keystore with a long chain is some 50 kB.
 _LARGEST = 4 * 1024 * 1024
@@ -50,7 +50,7 @@ class Destination:
         }
         if not any(kind in self.paths for kind in kinds.WITH_LEAF):
             raise InvalidInput(
-                f"destination has no file for the certificate; name at least one of {', '.join(kinds.WITH_LEAF)}."
+                "destination has no file for the certificate; name at least one of certificate, fullchain, pem_bundle and pkcs12."
             )
         if kinds.PKCS12 in self.paths and not self._passphrase:
             raise InvalidInput("pkcs12_passphrase is empty; Java and Windows do not open such a file.")
@@ -127,13 +127,21 @@ class Destination:
         None where another task is at work on them and there is no patience to wait for it.
         """
         work = open_work(self.record, patience, clock)
-        moves = work.values.get("moves") if work is not None else None
-        if work is not None and moves is not None:
-            finish_moves([Move(*row) for row in moves])
-            work.note(moves=[])
-            self.were_replaced = True
-        if work is not None:
+        if work is None:
+            return None
+        moves = work.values.get("moves")
+        try:
+            if moves is not None:
+                finish_moves([Move(*row) for row in moves])
+                work.note(moves=[])
+                self.were_replaced = True
             discard_leftovers(list(self.paths.values()))
+        except OSError as error:
+            work.close()
+            raise ExtcaError(
+                f"What a run that was cut short has left at {error.filename} cannot be tidied up: {error.strerror}. Look what is "
+                "there, remove it if it is none of yours, and run the task again."
+            ) from None
         return work
 
     def is_unfinished(self) -> bool:
@@ -151,7 +159,7 @@ class Destination:
             for path in (self.paths[kind] for kind in changing):
                 check_place(path)
                 if self._module.params["backup"] and os.path.exists(path):
-                    backup_files[path] = self._module.backup_local(path)
+                    backup_files[path] = self._back_up(path)
             replace_files(
                 [NewFile(self.paths[kind], self._render(kind, material, name)) for kind in changing],
                 self._dress,
@@ -159,6 +167,15 @@ class Destination:
             )
         changed = self.settle() or bool(changing) or self.were_replaced
         return Written(changed, [self.paths[kind] for kind in changing], backup_files)
+
+    def _back_up(self, path: str) -> str:
+        # Ansible copies a file first, and gives the copy the old one's mode afterwards.
+        umask = os.umask(0o077)
+        try:
+            copy: str = self._module.backup_local(path)
+        finally:
+            os.umask(umask)
+        return copy
 
     def changing(self, material: Material) -> List[str]:
         """The kinds of file that do not hold this material."""
@@ -177,10 +194,14 @@ class Destination:
             return Written(bool(changing) or self.settle(), [self.paths[kind] for kind in changing], {})
         self.check_places()
         work = cast(UnfinishedWork, self.begin(patience, clock))
+        told = False
         try:
-            return self.write(material, name, work)
+            written = self.write(material, name, work)
+            told = True
+            return written
         finally:
-            if work.is_empty:
+            # Of files that were replaced before something failed, the next run tells that they changed.
+            if work.is_empty and (told or work.values.get("moves") is None):
                 work.forget()
             work.close()
 
@@ -232,7 +253,7 @@ class Destination:
             if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
                 # Only root gives files away; what the options say is applied below, and does fail.
                 with contextlib.suppress(PermissionError):
-                    os.chown(staged, old.st_uid, old.st_gid)
+                    os.chown(staged, old.st_uid, old.st_gid, follow_symlinks=False)
             context = self._module.selinux_context(path) if self._module.selinux_enabled() else []
         if self._module.selinux_enabled():
             self._module.set_context_if_different(staged, context, False)

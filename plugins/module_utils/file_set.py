@@ -55,14 +55,19 @@ def replace_files(
     what :func:`finish_moves` needs if this is cut short; it is told an empty list when all is done, and None when nothing was.
     """
     moves: List[Move] = []
+    path = ""
     try:
         for file in files:
+            path = file.path
             moves.append(_stage(file, dress))
         moves = [move._replace(old=_keep_old(move.path)) for move in moves]
         note(moves)
     except OSError as error:
         _clean_up(moves)
-        raise ExtcaError(f"{error.filename} cannot be written: {error.strerror}. No file was changed.") from None
+        # Of a disk that is full, the system names no file.
+        raise ExtcaError(
+            f"{error.filename or path} cannot be written: {error.strerror}. No file was changed."
+        ) from None
     except BaseException:
         _clean_up(moves)
         raise

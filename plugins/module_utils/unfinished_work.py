@@ -10,6 +10,7 @@ at once one after the other.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -42,11 +43,18 @@ class UnfinishedWork:
 
     def note(self, **values: Any) -> None:
         """Add to the record, on disk before this returns."""
-        line = json.dumps(values).encode() + b"\n"
-        # A line before this one may have been cut short.
-        os.write(self._descriptor, line if _ends_a_line(self._descriptor) else b"\n" + line)
-        os.fsync(self._descriptor)
         self.values.update(values)
+        line = json.dumps(values).encode() + b"\n"
+        try:
+            # A line before this one may have been cut short.
+            text = line if _ends_a_line(self._descriptor) else b"\n" + line
+            if os.write(self._descriptor, text) < len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise ExtcaError(
+                f"{self.path}, which the next run needs, cannot be written: {error.strerror}. Make room, and run the task again."
+            ) from None
 
     @property
     def is_empty(self) -> bool:

@@ -22,6 +22,8 @@ from ansible_collections.certops.vault_extca.plugins.module_utils.file_set impor
 )
 from ansible_collections.certops.vault_extca.plugins.module_utils.vault_errors import ExtcaError, InvalidInput
 
+from ...support import full_disk
+
 
 def nothing(*_args: Any) -> None:
     """Neither dress nor note."""
@@ -62,6 +64,13 @@ def test_nothing_is_changed_when_a_file_cannot_be_dressed(tmp_path: Path) -> Non
 
     with pytest.raises(ExtcaError, match="Operation not permitted. No file was changed"):
         replace_files([NewFile(str(tmp_path / "a"), b"n"), NewFile(str(tmp_path / "b"), b"n")], dress, nothing)
+    assert content(tmp_path) == {"a": "old"}
+
+
+def test_of_a_full_disk_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    with full_disk(2), pytest.raises(ExtcaError, match=f"{tmp_path / 'a'} cannot be written: File too large. No file"):
+        replace_files([NewFile(str(tmp_path / "a"), b"new"), NewFile(str(tmp_path / "b"), b"n")], nothing, nothing)
     assert content(tmp_path) == {"a": "old"}
 
 

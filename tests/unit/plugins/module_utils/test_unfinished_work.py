@@ -16,9 +16,9 @@ from ansible_collections.certops.vault_extca.plugins.module_utils.unfinished_wor
     open_work,
     record_path,
 )
-from ansible_collections.certops.vault_extca.plugins.module_utils.vault_errors import InvalidInput
+from ansible_collections.certops.vault_extca.plugins.module_utils.vault_errors import ExtcaError, InvalidInput
 
-from ...support import ManualClock
+from ...support import ManualClock, full_disk
 
 
 def opened(path: Path) -> UnfinishedWork:
@@ -41,6 +41,23 @@ def test_what_was_noted_is_there_for_the_next_run(tmp_path: Path) -> None:
     assert again.values == {"order_id": "two", "ordering": True}
     again.close()
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("room", [0, 1])
+def test_a_full_disk_is_told(tmp_path: Path, room: int) -> None:
+    path = tmp_path / "record"
+    work = opened(path)
+    work.note(first=1)
+    size = path.stat().st_size
+    with (
+        full_disk(size + room),
+        pytest.raises(ExtcaError, match=f"{path}, which the next run needs, cannot be written"),
+    ):
+        work.note(second=2)
+    work.close()
+    again = opened(path)
+    assert again.values == {"first": 1}
+    again.close()
 
 
 @pytest.mark.parametrize("cut", range(1, 16))

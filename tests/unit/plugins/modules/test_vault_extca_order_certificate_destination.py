@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 import base64
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.certops.vault_extca.plugins.module_utils import destination as destinations
+from ansible_collections.certops.vault_extca.plugins.module_utils import file_set
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ...conftest import RunModule
@@ -129,6 +132,45 @@ def test_owner_mode_and_link_of_an_old_file_stay(
     assert (tmp_path / "www.pem").is_symlink()
     assert (tmp_path / "real.pem").stat().st_mode & 0o777 == 0o604
     assert any(path.name.startswith("real.pem.") and path.read_text() == "old" for path in tmp_path.iterdir())
+
+
+def test_files_that_changed_before_a_failure_are_told_of_by_the_next_run(
+    options: dict[str, Any], run_module: RunModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(module: AnsibleModule, path: str, attributes: Any, changed: bool, *_more: Any) -> bool:
+        if attributes:
+            module.fail_json(msg="chattr failed")
+        return changed
+
+    monkeypatch.setattr(AnsibleModule, "set_attributes_if_different", refuse)
+    assert run_module(MODULE, {**options, "attributes": "+i"})["msg"] == "chattr failed"
+    assert [run_module(MODULE, options)["changed"] for _run in range(2)] == [True, False]
+    assert {path.name for path in tmp_path.iterdir()} == {"www.pem", "www.key"}
+
+
+def test_what_stands_where_a_new_file_is_made_is_told(
+    options: dict[str, Any], run_module: RunModule, tmp_path: Path
+) -> None:
+    (tmp_path / f".www.pem{file_set.NEW}").mkdir()
+    result = run_module(MODULE, options)
+    assert f"{tmp_path}/.www.pem{file_set.NEW} cannot be tidied up: Is a directory" in result["msg"]
+
+
+def test_the_copy_of_a_key_is_never_open_to_others(
+    options: dict[str, Any], run_module: RunModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "www.key").write_text("old")
+    (tmp_path / "www.key").chmod(0o600)
+    modes: list[int] = []
+    copystat = shutil.copystat
+
+    def watched(source: str, copy: str, **how: Any) -> None:
+        modes.append(Path(copy).stat().st_mode & 0o777)
+        copystat(source, copy, **how)
+
+    monkeypatch.setattr(shutil, "copystat", watched)
+    run_module(MODULE, {**options, "backup": True})
+    assert modes == [0o600]
 
 
 def test_a_file_of_megabytes_is_not_read(
