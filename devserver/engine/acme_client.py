@@ -152,7 +152,7 @@ class AcmeClient:
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
-        self._jwk, algorithm = _signer(csr.key_from_pem(credentials.key))
+        self._jwk, algorithm = _signer(csr.own_key(credentials.key))
         self._network = _Network(credentials, self._jwk, algorithm)
         self._directory: messages.Directory | None = None
 
@@ -197,7 +197,7 @@ class AcmeClient:
 
     def change_key(self, new_key: str) -> None:
         """Roll over to another account key (RFC 8555 section 7.3.5)."""
-        new_jwk, algorithm = _signer(csr.key_from_pem(new_key))
+        new_jwk, algorithm = _signer(csr.own_key(new_key))
         with _readable(self._credentials.directory_url):
             url = self._get_directory()["keyChange"]
         old = self._jwk.public_key().to_partial_json()

@@ -50,6 +50,17 @@ def key_from_pem(pem: str) -> PrivateKey:
     return key
 
 
+def own_key(pem: str) -> PrivateKey:
+    """A private key that was made or checked here, without the check of its primes.
+
+    That check takes seconds for rsa-8192, in which nothing else in this process runs.
+    """
+    key = serialization.load_pem_private_key(pem.encode(), password=None, unsafe_skip_rsa_key_validation=True)
+    if not isinstance(key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey)):
+        raise ValueError("the key is neither EC nor RSA")
+    return key
+
+
 def key_type_of(key: PrivateKey) -> str:
     """``ec-256``, ``rsa-2048`` and so on."""
     return f"ec-{key.curve.key_size}" if isinstance(key, ec.EllipticCurvePrivateKey) else f"rsa-{key.key_size}"

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -158,6 +159,18 @@ def test_what_import_refuses(bare: Server) -> None:
         refusal = bare.refused("POST", f"{ACCOUNT}/import", **(good | changes))
         assert words in refusal
         assert stranger.splitlines()[1] not in refusal
+
+
+def test_a_key_of_its_own_is_loaded_in_no_time() -> None:
+    pem = csr.key_to_pem(csr.generate_key("rsa-4096"))
+
+    def cost(load: Callable[[str], csr.PrivateKey]) -> float:
+        started = time.thread_time()
+        assert csr.key_type_of(load(pem)) == "rsa-4096"
+        return time.thread_time() - started
+
+    # A stranger's is checked, which nothing else in the process survives without a delay.
+    assert cost(csr.own_key) < cost(csr.key_from_pem) / 5
 
 
 def test_key_rotation(server: Server) -> None:
