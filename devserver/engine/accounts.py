@@ -318,8 +318,11 @@ def _public(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _directory_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # half an IPv6 address
+        parts = None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise invalid(f"directory_url {url!r} is not an http or https URL")
     return url
 

@@ -311,17 +311,20 @@ def _readable(url: str) -> Iterator[None]:
         yield
     except AcmeError:
         raise
-    except requests.exceptions.SSLError as error:
-        raise AcmeUnreachable(
-            f"the TLS certificate of {url} is not trusted (trusted_ca): {_innermost(error)}"
-        ) from None
     except requests.exceptions.RequestException as error:
-        raise AcmeUnreachable(f"{url} cannot be reached: {_innermost(error)}") from None
+        reason = _innermost(error)
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            raise AcmeUnreachable(f"the TLS certificate of {url} is not trusted (trusted_ca): {reason}") from None
+        if isinstance(reason, socket.gaierror):
+            text = f"its host name does not resolve ({reason.strerror})"
+        else:
+            text = str(reason) or type(reason).__name__
+        raise AcmeUnreachable(f"{url} cannot be reached: {text}") from None
     except (errors.Error, messages.Error, JoseError, KeyError, ValueError) as error:
         raise AcmeUnreachable(f"{url} answered something that is no ACME: {type(error).__name__}: {error}") from None
 
 
-def _innermost(error: BaseException) -> str:
+def _innermost(error: BaseException) -> BaseException:
     """The reason at the bottom of what requests and urllib3 wrap around it."""
     seen: BaseException = error
     while True:
@@ -330,8 +333,5 @@ def _innermost(error: BaseException) -> str:
         if below is None and seen.args and isinstance(seen.args[0], BaseException):
             below = seen.args[0]
         if below is None or below is seen:
-            break
+            return seen
         seen = below
-    if isinstance(seen, socket.gaierror):
-        return f"its host name does not resolve ({seen.strerror})"
-    return str(seen) or type(seen).__name__

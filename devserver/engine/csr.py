@@ -62,8 +62,11 @@ def own_key(pem: str) -> PrivateKey:
 
 
 def key_type_of(key: PrivateKey) -> str:
-    """``ec-256``, ``rsa-2048`` and so on."""
-    return f"ec-{key.curve.key_size}" if isinstance(key, ec.EllipticCurvePrivateKey) else f"rsa-{key.key_size}"
+    """``ec-256``, ``rsa-2048`` and so on; a curve that is none of NIST's goes by its own name."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        return f"rsa-{key.key_size}"
+    names = {curve.name: key_type for key_type, curve in _CURVES.items()}
+    return names.get(key.curve.name, key.curve.name)
 
 
 def make_request(key: PrivateKey, identifiers: Sequence[str], population: str) -> str:

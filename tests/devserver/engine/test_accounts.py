@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from devserver.engine import csr
 from devserver.engine.accounts import _credentials
@@ -153,6 +154,8 @@ def test_what_import_refuses(bare: Server) -> None:
         ({"account_key": ""}, "'account_key'"),
         ({"account_key": stranger[:80]}, "not an unencrypted private key"),
         ({"directory_url": "ftp://x"}, "not an http or https URL"),
+        ({"directory_url": "https://[::1"}, "not an http or https URL"),
+        ({"account_key": csr.key_to_pem(ec.generate_private_key(ec.SECP256K1()))}, "secp256k1"),
         ({"account_key": csr.key_to_pem(csr.generate_key("rsa-3072"))}, "rsa-3072"),
         ({}, "accountDoesNotExist"),
     ):

@@ -105,6 +105,9 @@ def test_a_ca_that_is_not_there(services: Services, servers: Callable[..., Serve
     assert url in refusal
     assert "cannot be reached" in refusal
     assert "Connection refused" in refusal
+    plain = f"https://127.0.0.1:{services.chall.http_port}/dir"
+    refusal = server.refused("POST", "config/acme-account/x", **services.account(directory_url=plain))
+    assert "cannot be reached" in refusal, "there is no certificate that could be trusted"
     refusal = server.refused(
         "POST", "config/acme-account/x", **services.account(directory_url="https://nowhere.invalid/dir")
     )
