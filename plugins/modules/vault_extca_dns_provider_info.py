@@ -82,11 +82,86 @@ dns_providers:
       type: int
       returned: always
       sample: 60
+    access_key_id:
+      description: AWS access key; empty if AWS's own ways to find credentials are used.
+      type: str
+      returned: for the type V(aws-route53)
+      sample: AKIAIOSFODNN7EXAMPLE
+    region:
+      description: AWS region.
+      type: str
+      returned: for the type V(aws-route53)
+      sample: us-east-1
+    hosted_zone_id:
+      description: Id of the hosted zone; empty if it is looked for.
+      type: str
+      returned: for the type V(aws-route53)
+      sample: ""
+    external_id:
+      description: External id to assume RV(dns_providers.assume_role_arn) with.
+      type: str
+      returned: for the type V(aws-route53)
+      sample: ""
+    assume_role_arn:
+      description: AWS role that is assumed.
+      type: str
+      returned: for the type V(aws-route53)
+      sample: ""
+    client_id:
+      description: Client id of the service principal.
+      type: str
+      returned: for the type V(azure-dns)
+      sample: 8f2c0d4e-5b6a-4c7d-9e8f-0a1b2c3d4e5f
+    tenant_id:
+      description: Tenant of the service principal.
+      type: str
+      returned: for the type V(azure-dns)
+      sample: 1c9e2a7b-3d4f-4e5a-8b6c-7d8e9f0a1b2c
+    subscription_id:
+      description: Subscription of the zone.
+      type: str
+      returned: for the type V(azure-dns)
+      sample: 5a4b3c2d-1e0f-4a9b-8c7d-6e5f4a3b2c1d
+    resource_group_name:
+      description: Resource group of the zone.
+      type: str
+      returned: for the type V(azure-dns)
+      sample: dns
+    environment:
+      description: Azure cloud.
+      type: str
+      returned: for the type V(azure-dns)
+      sample: AzurePublic
+    zone_name:
+      description: Name of the DNS zone.
+      type: str
+      returned: for the types V(azure-dns) and V(google-cloud-dns)
+      sample: example.net
+    project:
+      description: Google Cloud project of the zone.
+      type: str
+      returned: for the type V(google-cloud-dns)
+      sample: dns-project
+    impersonate_service_account:
+      description: Service account that is impersonated.
+      type: str
+      returned: for the type V(google-cloud-dns)
+      sample: ""
     nameserver:
-      description: Name server, as an example of the options of one type. All but the secrets are returned.
+      description: Name server that takes the updates.
       type: str
       returned: for the type V(rfc2136)
       sample: ns1.example.com:53
+    tsig_key_name:
+      description: Name of the TSIG key.
+      type: str
+      returned: for the type V(rfc2136)
+      sample: vault
+    tsig_algorithm:
+      description: Algorithm of the TSIG key.
+      type: str
+      returned: for the type V(rfc2136)
+      sample: hmac-sha256
     creation_date:
       description: When the provider was created.
       type: str

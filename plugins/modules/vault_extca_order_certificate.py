@@ -144,8 +144,8 @@ private_key_type:
   type: str
   sample: EC
 serial_number:
-  description: Serial number, lower-case hex pairs joined by colons.
-  returned: when the order is completed
+  description: Serial number, lower-case hex pairs joined by colons; empty until the order is completed.
+  returned: once the state is known
   type: str
   sample: "5f:1c:90:2a:4d:bb:70:11"
 authority_key_id:
@@ -179,6 +179,26 @@ last_error:
   returned: when the order is not completed
   type: str
   sample: ""
+expires:
+  description: When the order expires unless its challenges are fulfilled; empty while that is not known.
+  returned: when the order is not completed
+  type: str
+  sample: "2026-02-07T12:00:00Z"
+creation_date:
+  description: When the order was created.
+  returned: when the order is not completed
+  type: str
+  sample: "2026-01-31T12:00:00Z"
+last_update:
+  description: When Vault last changed the order.
+  returned: when the order is not completed
+  type: str
+  sample: "2026-01-31T12:00:01Z"
+next_work_date:
+  description: When Vault looks at the order again; empty if it does not.
+  returned: when the order is not completed
+  type: str
+  sample: "2026-01-31T12:00:01Z"
 files:
   description: Files that were written, or in check mode would be.
   returned: with O(destination), when the order is completed

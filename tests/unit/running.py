@@ -8,15 +8,18 @@ import contextlib
 import importlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import yaml
 from ansible.module_utils import basic
 from ansible.module_utils.common import warnings
 
 MODULES = "ansible_collections.certops.vault_extca.plugins.modules"
 
 
+# What Ansible itself documents of every module's result.
+_OF_EVERY_MODULE = {"changed", "deprecations", "diff", "invocation", "warnings"}
 NULL = object()  # an option that is given, as null
 
 
@@ -43,7 +46,28 @@ def run_main(name: str, options: Mapping[str, Any], *, check: bool = False, diff
         for attribute, value in before.items():
             setattr(basic, attribute, value)
     result: dict[str, Any] = json.loads(printed.getvalue())
+    if not result.get("failed"):
+        assert not undocumented(name, result), f"{name} returns what it does not document"
     if "warnings" in result:
         # Texts until ansible-core 2.18, objects around them since.
         result["warnings"] = [one if isinstance(one, str) else one["event"]["msg"] for one in result["warnings"]]
     return result
+
+
+def undocumented(name: str, result: Mapping[str, Any]) -> set[str]:
+    """The keys of a module's result that its RETURN does not tell of."""
+    told = yaml.safe_load(importlib.import_module(f"{MODULES}.{name}").RETURN)
+    return set(_untold({key: one for key, one in result.items() if key not in _OF_EVERY_MODULE}, told))
+
+
+def _untold(values: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in values.items():
+        if key not in told:
+            yield key
+        elif "contains" in told[key]:
+            # A dictionary, a list of them, or dictionaries by order id.
+            one_or_many = value if isinstance(value, list) else [value]
+            if key == "certificates":
+                one_or_many = list(value.values())
+            for one in one_or_many:
+                yield from (f"{key}.{inner}" for inner in _untold(one, told[key]["contains"]))
