@@ -260,22 +260,34 @@ def _installed(cell: Cell, library: str) -> str:
     return subprocess.run([python, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _examine(kind: str, cell: Cell, targets: Sequence[str], results: dict[str, dict[str, str]]) -> bool | None:
+def _results() -> dict[str, dict[str, str]]:
+    results: dict[str, dict[str, str]] = json.loads(_RESULTS.read_text()) if _RESULTS.exists() else {}
+    return results
+
+
+def _note(cell: Cell, seen: Mapping[str, str]) -> None:
+    """Add to what was seen; another run may have noted something meanwhile."""
+    results = _results()
+    results.setdefault(cell.name, {}).update(seen)
+    _RESULTS.write_text(json.dumps(results, indent=2, sort_keys=True))
+
+
+def _examine(kind: str, cell: Cell, targets: Sequence[str]) -> bool | None:
     """Do one job and note what was seen; whether it passed, or None where this machine lacks the Python."""
     started = time.monotonic()
     python = interpreter(cell.python)
     if python is None:
         print(f"matrix: {cell.name}: this machine has no Python {cell.python}", flush=True)
         return None
-    seen = results.setdefault(cell.name, {})
+    seen = {}
     if prepare(cell, python):
-        seen |= {name: _installed(cell, name) for name in ("ansible-core", "hvac", "cryptography")}
+        seen = {name: _installed(cell, name) for name in ("ansible-core", "hvac", "cryptography")}
         doing: Mapping[str, Callable[[Cell], str]]
         doing = {"units": units, "sanity": sanity, "integration": partial(integration, targets=targets)}
         seen[kind] = doing[kind](cell)
     else:
         seen[kind] = "FAILED: not installable"
-    _RESULTS.write_text(json.dumps(results, indent=2, sort_keys=True))
+    _note(cell, seen)
     print(f"matrix: {cell.name}: {kind}: {seen[kind]} ({time.monotonic() - started:.0f} s)", flush=True)
     return not seen[kind].startswith("FAILED")
 
@@ -289,11 +301,10 @@ def main() -> int:
     parser.add_argument("--write-only", action="store_true", help="write the README's table from earlier runs")
     arguments = parser.parse_args()
     _MATRIX.mkdir(parents=True, exist_ok=True)
-    results: dict[str, dict[str, str]] = json.loads(_RESULTS.read_text()) if _RESULTS.exists() else {}
     chosen = [] if arguments.write_only else list(jobs(arguments.kinds))
     targets = arguments.targets or targets_of(1, 1)
-    passed = [_examine(kind, cell, targets, results) for kind, cell in chosen if re.search(arguments.only, cell.name)]
-    write_readme(results)
+    passed = [_examine(kind, cell, targets) for kind, cell in chosen if re.search(arguments.only, cell.name)]
+    write_readme(_results())
     failed = passed.count(False)
     print(f"matrix: {passed.count(True)} passed, {failed} failed, {passed.count(None)} without their Python")
     return 1 if failed else 0
