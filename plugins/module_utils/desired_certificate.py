@@ -20,7 +20,7 @@ from .external_ca import ExternalCA, OrderReference, format_order_reference
 from .identifiers import normalise_identifiers
 from .polling import Clock, SystemClock
 from .unfinished_work import UnfinishedWork
-from .vault_errors import ExtcaError, InvalidInput
+from .vault_errors import ExtcaError, InvalidInput, NotFound
 
 FROM_DESTINATION = "destination"
 KEY_OF_VAULT = "vault"
@@ -259,21 +259,25 @@ class DesiredCertificate:
         paths = [self._destination.paths[kind] for kind in decision.stale]
         if decision.good is not None:
             return self._result(decision, decision.good, Written(True, paths, {}), FROM_DESTINATION)
-        from .issuance import FROM_ORDER, find_existing
+        from .issuance import FROM_ORDER, Existing, find_existing
 
         self._challenges()
         result: Dict[str, Any] = {"changed": True, "reason": decision.reason, "source": FROM_ORDER, "files": paths}
         result.update(role_name=self._module.params["role_name"], identifiers=self._identifiers, order_id=None)
         after: Dict[str, Any] = {"identifiers": self._identifiers, "serial_number": "that of the new certificate"}
         if self._module.params["key_source"] == KEY_OF_VAULT:
-            existing = find_existing(
-                self._external_ca,
-                self._request(decision, None),
-                lost_order=False,
-                warn=self._module.warn,
-                now=self._now,
-                clock=self._clock,
-            )
+            try:
+                existing = find_existing(
+                    self._external_ca,
+                    self._request(decision, None),
+                    lost_order=False,
+                    warn=self._module.warn,
+                    now=self._now,
+                    clock=self._clock,
+                )
+            except NotFound as error:
+                self._module.warn(f"Predicting a new order on a mount that is not there yet: {error}")
+                existing = Existing(None, None)
             if existing.obtained is not None:
                 result["source"], after = existing.obtained.source, summary(existing.obtained.facts)
                 result.update(after)

@@ -403,6 +403,15 @@ def test_what_is_empty_is_refused_before_any_request(
     assert vault.calls == []
 
 
+def test_check_mode_predicts_an_order_on_a_mount_that_is_yet_to_come(
+    vault: FakeVault, run_module: RunModule, options: dict[str, Any]
+) -> None:
+    result = run_module(MODULE, options, check=True)
+    assert (result["changed"], result["source"], result["order_id"]) == (True, "order", None)
+    assert "a mount that is not there yet" in result["warnings"][0]
+    assert "no handler for route" in run_module(MODULE, options)["msg"]
+
+
 def test_a_key_that_was_there_before_is_returned_only_to_who_asks(
     vault: FakeVault, clock: ManualClock, run_module: RunModule, options: dict[str, Any], tmp_path: Path
 ) -> None:
