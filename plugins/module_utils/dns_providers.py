@@ -59,7 +59,10 @@ FIELD_OPTIONS: Mapping[str, Mapping[str, Any]] = {
 _REQUIRED = {"rfc2136": ("nameserver", "tsig_key_name", "tsig_secret")}
 # Vault's documents disagree on its own default.
 _WHEN_CREATED = {"rfc2136": {"tsig_algorithm": "hmac-sha256"}}
-DNS_PROVIDERS = {kind: Resource(f"DNS provider {kind}", (*_COMMON, *_OF_TYPE[kind])) for kind in DNS_PROVIDER_TYPES}
+DNS_PROVIDERS = {
+    kind: Resource(f"DNS provider {kind}", (*_COMMON, *_OF_TYPE[kind]), known={"type": kind})
+    for kind in DNS_PROVIDER_TYPES
+}
 
 
 def find_provider(external_ca: ExternalCA, provider_type: str, name: str) -> Optional[Dict[str, Any]]:

@@ -21,6 +21,8 @@ MOUNT = Resource(
         *(Field(name, same=same_duration) for name in _TTLS),
         *(Field(name, fixed=True) for name in _WHEN_ENABLED),
     ),
+    key="path",
+    known={"type": ENGINE_TYPE},
 )
 
 

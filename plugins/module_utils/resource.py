@@ -49,11 +49,16 @@ class Field(NamedTuple):
 
 
 class Resource(NamedTuple):
-    """What a kind of resource is called, its fields, and whether its module has the option recreate."""
+    """What a kind of resource is called, its fields, and whether its module has the option recreate.
+
+    ``key`` is what Vault calls a resource's name, ``known`` what it says of all of the kind.
+    """
 
     kind: str
     fields: Sequence[Field]
     recreatable: bool = False
+    key: str = "name"
+    known: Mapping[str, Any] = {}
 
     def wanted(self, params: Mapping[str, Any]) -> Dict[str, Any]:
         """The fields that a module's options give a value; the others are left as they are."""
@@ -106,7 +111,7 @@ def ensure(
         return Change(True, None, _fields_of(resource, current), {})
 
     if current is None:
-        return _create(resource, wanted, {}, write, check_mode)
+        return _create(resource, name, wanted, {}, write, check_mode)
 
     differing = [
         one
@@ -151,13 +156,15 @@ def _is_same(field: Field, wanted: Any, current: Any) -> bool:
 
 def _create(
     resource: Resource,
+    name: str,
     wanted: Mapping[str, Any],
     before: Dict[str, Any],
     write: Callable[[Dict[str, Any]], Dict[str, Any]],
     check_mode: bool,
 ) -> Change:
     shown = resource.readable(wanted)
-    return Change(True, shown if check_mode else write(dict(wanted)), before, shown)
+    value = {resource.key: name, **resource.known, **shown} if check_mode else write(dict(wanted))
+    return Change(True, value, before, shown)
 
 
 def _recreate(
@@ -172,7 +179,7 @@ def _recreate(
     if not check_mode:
         delete()
     try:
-        return _create(resource, wanted, _fields_of(resource, current), write, check_mode)
+        return _create(resource, name, wanted, _fields_of(resource, current), write, check_mode)
     except ExtcaError as error:
         message = f"{resource.kind} {name} was deleted to be created anew, and then: {error.message}"
         raise ExtcaError(message, **{**error.details, "changed": True}) from None

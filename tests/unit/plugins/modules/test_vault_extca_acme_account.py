@@ -185,7 +185,8 @@ def test_check_mode_only_reads(vault: FakeVault, run_module: RunModule) -> None:
     vault.on("GET", PATH, NOTHING_THERE)
     result = run_module(MODULE, {**OPTIONS, "eab_kid": "kid-1", "eab_key": "c2VjcmV0LWhtYWM"}, check=True)
     assert result["changed"]
-    assert result["acme_account"] == {"directory_url": DIRECTORY, "email_contacts": OPTIONS["email_contacts"]}
+    told = {"name": OPTIONS["name"], "directory_url": DIRECTORY, "email_contacts": OPTIONS["email_contacts"]}
+    assert result["acme_account"] == told
     assert vault.calls == [f"GET {PATH}"]
 
 

@@ -134,7 +134,7 @@ def test_check_mode_only_reads(vault: FakeVault, run_module: RunModule) -> None:
     vault.on("GET", PATH, NOTHING_THERE, provider())
     created = run_module(MODULE, OPTIONS, check=True)
     assert created["changed"]
-    assert created["dns_provider"] == SETTINGS
+    assert created["dns_provider"] == {"name": OPTIONS["name"], "type": OPTIONS["type"], **SETTINGS}
     assert run_module(MODULE, {**OPTIONS, "ttl": "5m"}, check=True)["dns_provider"]["ttl"] == 300
     assert vault.calls == [f"GET {PATH}"] * 2
 

@@ -85,6 +85,12 @@ def test_check_mode_only_reads(vault: FakeVault, run_module: RunModule) -> None:
     assert vault.calls == ["GET sys/mounts"]
 
 
+def test_check_mode_tells_what_is_certain_of_a_mount_to_come(vault: FakeVault, run_module: RunModule) -> None:
+    vault.on("GET", MOUNTS, Answer({}))
+    result = run_module(MODULE, {"mount": "team/acme/"}, check=True)
+    assert result["mount"] == {"path": "team/acme", "type": "pki-external-ca"}
+
+
 def test_a_nested_path_and_a_namespace(vault: FakeVault, run_module: RunModule) -> None:
     vault.on("GET", MOUNTS, mounts("team/acme"))
     result = run_module(MODULE, {"mount": "/team/acme/", "namespace": "alpha"})
