@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import Any
 import pytest
 
 from tests.testbed import PrivateCa
+from tests.tools.tree import REPOSITORY
 from tests.unit.running import run_main
 
 from .harness import Bench
+from .pitfalls import SmallServer, refuse_to_proxy
 from .scripted import ScriptedServer
 
 MODULE = "vault_extca_order_info"
@@ -92,6 +95,63 @@ def test_a_proxy(run: Run, variable: str) -> None:
     with ScriptedServer({target: {"data": {"keys": []}}}) as proxy:
         run({"token": "x"}, VAULT_ADDR="http://vault.invalid:8200", **{variable: proxy.url})
     assert len(proxy.asked) == 1
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy"])
+def test_the_proxy_of_everybody_is_third(run: Run, variable: str) -> None:
+    target = "LIST http://vault.invalid:8200/v1/environment-tests/lookup/orders"
+    vault = {"VAULT_ADDR": "http://vault.invalid:8200", "VAULT_TOKEN": "x"}
+    with ScriptedServer({target: {"data": {"keys": []}}}) as proxy, ScriptedServer() as other:
+        run({}, **vault, **{variable.lower(): proxy.url, variable: proxy.url})
+        run({}, **vault, VAULT_HTTP_PROXY=proxy.url, **{variable.lower(): other.url, variable: other.url})
+        run({}, **vault, VAULT_PROXY_ADDR=proxy.url, VAULT_HTTP_PROXY=other.url)
+        unused = run({}, fails=True, **vault, NO_PROXY="vault.invalid", **{variable: proxy.url})
+    assert "cannot be resolved" in unused["msg"]
+    assert len(proxy.asked) == 3
+    assert other.asked == []
+
+
+def test_the_proxy_of_everybody_for_https(run: Run) -> None:
+    vault = {"VAULT_ADDR": "https://vault.invalid:8200", "VAULT_TOKEN": "hvs.unused"}
+    with SmallServer(refuse_to_proxy) as proxy:
+        message = run({}, fails=True, **vault, HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}")["msg"]
+        assert "407 Proxy Authentication Required. Check proxies" in message
+        run({}, fails=True, **vault, HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}", NO_PROXY="vault.invalid")
+        assert proxy.connections == 1
+
+
+# What Vault's command line and its library read besides, which means nothing here.
+NOT_READ = {
+    "VAULT_HEADERS": '{"X-Planted": "x"}',
+    "VAULT_RATE_LIMIT": "none",
+    "VAULT_SRV_LOOKUP": "true",
+    "VAULT_WRAP_TTL": "60s",
+    "VAULT_MFA": "totp:1",
+    "VAULT_CONFIG_PATH": "/nowhere",
+    "VAULT_FORMAT": "yaml",
+    "VAULT_DETAILED": "true",
+    "VAULT_CLI_NO_COLOR": "true",
+}
+
+
+def test_what_is_not_read_changes_nothing(run: Run) -> None:
+    with ScriptedServer(ORDERS) as vault:
+        run({"token": "x"}, VAULT_ADDR=vault.url)
+        run({"token": "x"}, VAULT_ADDR=vault.url, **NOT_READ)
+    one, other = vault.asked
+    assert one == other
+
+
+def test_every_variable_is_documented_and_tested() -> None:
+    read: set[str] = set()
+    for path in (REPOSITORY / "plugins" / "module_utils").glob("vault_*.py"):
+        read |= set(re.findall(r"\bVAULT_[A-Z_]+\b", path.read_text()))
+    text = (REPOSITORY / "docs" / "security.md").read_text()
+    table, _heading, others = text.partition("Not read are")
+    assert set(re.findall(r"`(VAULT_\w+)`", table)) == read
+    assert set(re.findall(r"`(VAULT_\w+)`", others.partition("\n## ")[0])) == set(NOT_READ)
+    tests = Path(__file__).read_text()
+    assert [name for name in read if len(re.findall(rf"\b{name}\b", tests)) == 0] == []
 
 
 @pytest.fixture
