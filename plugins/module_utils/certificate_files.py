@@ -49,7 +49,7 @@ def parse(kind: str, content: bytes, passphrase: Optional[str] = None) -> Part:
     if kind == PKCS12:
         return _parse_pkcs12(content, passphrase or "")
     try:
-        text = content.decode("ascii")
+        text = content.decode()  # PEM is ASCII, but what stands between its blocks need not be
     except UnicodeDecodeError:
         raise BadCertificate("is not a PEM file") from None
     certificates = pem_blocks(text, "CERTIFICATE")

@@ -33,7 +33,7 @@ def new_private_key(key_type: str) -> str:
 def read_private_key(path: str) -> str:
     """The PEM private key of a file. Raises InvalidInput, without any of its text."""
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="utf-8") as file:
             key = private_key_block(file.read(1024 * 1024))
     except OSError as error:
         raise InvalidInput(f"private_key_path {path!r} cannot be read: {error.strerror}.") from None

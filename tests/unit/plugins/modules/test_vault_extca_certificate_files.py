@@ -52,6 +52,13 @@ def test_what_is_given_is_installed_once(options: dict[str, Any], tmp_path: Path
     assert (tmp_path / "www.key").stat().st_mode & 0o777 == 0o600
 
 
+def test_words_around_the_blocks_are_no_reason_for_another_certificate(options: dict[str, Any]) -> None:
+    run_main(MODULE, options | GIVEN)
+    for path in map(Path, options["destination"].values()):
+        path.write_text(f"# Schlüssel und Zertifikat\n{path.read_text()}", encoding="utf-8")
+    assert run_main(MODULE, options)["good"] is True
+
+
 def test_a_certificate_that_is_due_is_not_good(options: dict[str, Any]) -> None:
     run_main(MODULE, options | GIVEN)
     result = run_main(MODULE, options | {"renew_before": "91d"})
