@@ -12,6 +12,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 
+from . import path_help
 from .admin import admin_routes
 from .connections import client_certificates, reset
 from .faults import Fault, Faults
@@ -95,6 +96,8 @@ class VaultApp:
 
     async def _answer(self, message: HttpRequest) -> HttpAnswer:
         try:
+            if path_help.is_asked_for(message):
+                return path_help.answer(self.vault, message)
             call = admit(self.vault, message)
             if call.blocking:
                 result = await asyncio.get_running_loop().run_in_executor(self._threads, attempt, call)

@@ -103,7 +103,7 @@ def admit(vault: Vault, message: HttpRequest) -> Call:
     if bare in _OF_WRAPPING:
         vault.lookup_wrapped(str(parameters.get("token") or message.token()))
     mount = namespace.mount_of(path)
-    route, captures = _match(mount, path) if mount is not None else (None, _EMPTY)
+    route, captures = match(mount, path) if mount is not None else (None, _EMPTY)
     wrap_ttl = _wrap_ttl(message)
     request = Request(
         operation=operation,
@@ -121,7 +121,7 @@ def admit(vault: Vault, message: HttpRequest) -> Call:
     last_use = False
     if route is None or not route.unauthenticated:
         if token is None:
-            raise _unknown_token(message.token())
+            raise unknown_token(message.token())
         if route is not None:
             _settle_create(route, request)
         last_use = vault.tokens.use(token)
@@ -132,7 +132,7 @@ def admit(vault: Vault, message: HttpRequest) -> Call:
             if not vault.acl(token).permits(full, request.operation, parameters, wrap_ttl=wrap_ttl, sudo=sudo):
                 raise permission_denied()
             if mount is None or route is None:
-                raise _no_route(mount, path)
+                raise no_route(mount, path)
             _check_supported(route, request)
             _type_parameters(request, parameters, captures)
         except Refusal:
@@ -219,12 +219,13 @@ def _understand(message: HttpRequest) -> tuple[Operation, dict[str, Any], str]:
     return operation, parameters, message.path
 
 
-def _match(mount: Mount, path: str) -> tuple[Path | None, Mapping[str, Any]]:
+def match(mount: Mount, path: str) -> tuple[Path | None, Mapping[str, Any]]:
+    """The row of the mount's table that this path belongs to, and what its pattern captures."""
     below = path[len(mount.entry.route) :].rstrip("/")
     for candidate in mount.backend.paths:
-        match = candidate.regex.match(below)
-        if match is not None:
-            return candidate, {name: value for name, value in match.groupdict().items() if value is not None}
+        found = candidate.regex.match(below)
+        if found is not None:
+            return candidate, {name: value for name, value in found.groupdict().items() if value is not None}
     return None, _EMPTY
 
 
@@ -245,13 +246,15 @@ def _check_supported(route: Path, request: Request) -> None:
         raise Refusal(405, "1 error occurred:\n\t* unsupported operation\n\n")
 
 
-def _no_route(mount: Mount | None, path: str) -> Refusal:
+def no_route(mount: Mount | None, path: str) -> Refusal:
+    """404 for a path that nothing is mounted at, or that the mount does not have."""
     if mount is None:
         return Refusal(404, f'no handler for route "{path}". route entry not found.')
     return Refusal(404, "1 error occurred:\n\t* unsupported path\n\n")
 
 
-def _unknown_token(token: str) -> Refusal:
+def unknown_token(token: str) -> Refusal:
+    """403 for no token, or one that does not live."""
     if not token:
         return Refusal(403, "permission denied")
     return Refusal(403, "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n")

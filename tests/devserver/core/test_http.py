@@ -226,6 +226,21 @@ def test_a_blocking_handler_keeps_nobody_waiting(server: RunningServer) -> None:
     assert found[0].startswith("vault-handler")
 
 
+def test_help_on_a_path_and_on_a_mount(server: RunningServer) -> None:
+    weak = server.policy_token('path "kv/data/*" { capabilities = ["deny"] }')
+    said = server.request("GET", "kv/data/none?help=1", token=weak).json()
+    assert said.keys() == {"help", "see_also"}, "there is no envelope"
+    assert "data/(?P<key>.+)" in said["help"]
+    assert "colour (string; default: red; one of: red, green)" in said["help"]
+    listed = server.request("GET", "kv?help=1", token=weak).json()["help"]
+    assert all(path in listed for path in ("^data$", "^broken$", "^public$"))
+    assert "unsupported path" in errors(server.request("GET", "kv/nothing?help=1"), 404)[0]
+    assert "no handler for route" in errors(server.request("GET", "nowhere/x?help=1"), 404)[0]
+    assert errors(server.request("GET", "kv/data/x?help=1", token="stranger"), 403)
+    assert server.request("GET", "sys/health?help=1", token="").status_code == 200, "nobody needs a token there"
+    assert server.request("GET", "kv/data/none?help=").status_code == 404
+
+
 def test_health(server: RunningServer) -> None:
     client = server.client(token="")
     health = client.sys.read_health_status(method="GET")
