@@ -135,6 +135,14 @@ def _ordered(site: Site, _example: Example) -> tuple[Engine, dict[str, Any], dic
     return engine, {"order": _order(engine, order_id)}, {}
 
 
+def _renewal(site: Site, _example: Example) -> tuple[Engine, dict[str, Any], dict[str, str]]:
+    engine = site.mount()
+    order_id = engine.order("www.example.com")
+    engine.wait(order_id, "awaiting-challenge-fulfillment")
+    row = {"mount": engine.mount, "role_name": "web", "identifiers": ["www.example.com"]}
+    return engine, {"renewal": row, "renewal_order": _order(engine, order_id)}, {}
+
+
 def _published(site: Site, _example: Example) -> tuple[Engine, dict[str, Any], dict[str, str]]:
     engine, variables, changes = _ordered(site, _example)
     engine.publish(variables["order"]["order_id"], "www.example.com")
@@ -273,6 +281,7 @@ STATES: Mapping[str, State] = {
     "ordered": _ordered,
     "provided": _provided,
     "published": _published,
+    "renewal": _renewal,
     "reported": _reported,
     "revocable": _revocable,
     "three_ways": _three_ways,

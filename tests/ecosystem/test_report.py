@@ -27,7 +27,8 @@ from ansible_collections.certops.vault_extca.plugins.plugin_utils.order_report i
 )
 from ansible_collections.certops.vault_extca.plugins.plugin_utils.report_page import render, timeline
 
-from tests.behaviour.harness import Engine, Played, fresh_name, play
+from tests.behaviour.harness import Bench, Engine, Played, fresh_name, play
+from tests.testbed import Pebble, PebbleOptions
 from tests.tools.tree import REPOSITORY
 
 from .orders import DAY, HOSTILE, NOW, fleet, invented
@@ -242,6 +243,55 @@ def test_a_renewal_that_fails_fails_the_play_and_not_the_others(engine: Engine, 
     assert played.output.count("the CA said no") >= 2
     nothing = run(engine, tmp_path, "renew", report_renew_before="1s")
     assert nothing.status == 0, nothing.output
+
+
+PUBLISH = """
+- name: Ask
+  certops.vault_extca.vault_extca_order_challenge_info:
+    mount: "{{{{ renewal_mount.mount }}}}"
+    role_name: "{{{{ renewal.role_name }}}}"
+    order_id: "{{{{ renewal_order.order_id }}}}"
+    challenge_type: http-01
+  register: proof
+- name: Publish
+  ansible.builtin.uri:
+    url: {challtestsrv}/add-http01
+    method: POST
+    body_format: json
+    body: {{token: "{{{{ item.challenge_token }}}}", content: "{{{{ item.key_authorization }}}}"}}
+  loop: "{{{{ proof.challenges }}}}"
+- name: Tell
+  certops.vault_extca.vault_extca_order_challenge_fulfilled:
+    mount: "{{{{ renewal_mount.mount }}}}"
+    role_name: "{{{{ renewal.role_name }}}}"
+    order_id: "{{{{ renewal_order.order_id }}}}"
+    challenge_type: http-01
+"""
+
+
+def test_tasks_of_the_user_s_publish_the_challenges_of_a_renewal(bench: Bench, tmp_path: Path) -> None:
+    """At an ACME server that remembers no proof."""
+    chall = bench.challtestsrv
+    tasks = tmp_path / "publish.yml"
+    tasks.write_text(PUBLISH.format(challtestsrv=chall.url))
+    options = PebbleOptions(
+        dns_server=chall.dns_server, http_port=chall.http_port, tls_port=chall.tls_port, authz_reuse=0
+    )
+    with Pebble(bench.ca, options) as pebble:
+        engine = Engine(Bench(bench.ca, pebble, chall, bench.vault), "eco-forgetful")
+        bench.api("POST", f"sys/mounts/{engine.mount}", {"type": "pki-external-ca"})
+        engine.furnish()
+        name = fresh_name()
+        engine.issue(name)
+        due = {"report_renew_before": "3000d", "renew_challenge_tasks": str(tasks)}
+        without = run(engine, tmp_path, "renew", **{**due, "renew_challenge_tasks": "", "renew_wait_timeout": 3})
+        assert without.status != 0
+        assert "awaiting-challenge-fulfillment after 3 s" in without.output, without.output
+        renewed = run(engine, tmp_path, "renew", **due, renew_wait_timeout=30)
+        assert renewed.status == 0, renewed.output
+        # The order that the first run made goes on.
+        assert len(engine.api("LIST", "lookup/orders")["keys"]) == 2
+        bench.api("DELETE", f"sys/mounts/{engine.mount}")
 
 
 def test_ages_are_whole_days() -> None:
