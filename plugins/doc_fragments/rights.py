@@ -158,8 +158,8 @@ notes:
   - 'Vault policy: C(read) on C(<mount>/role/<role_name>/order/+/fetch-cert).'
   - 'Vault policy: C(read) on C(<mount>/role/<role_name>/cached), to find a valid certificate. Without it, the task goes on with a
     warning.'
-  - 'Vault policy: C(read) on C(<mount>/lookup/cert/+), to find its order, and for O(check_revocation). Without it, the task goes
-    on with a warning.'
+  - 'Vault policy: C(read) on C(<mount>/lookup/cert/+), to find its order. Without it, the task goes on with a warning.'
+  - 'Vault policy: C(read) on C(<mount>/lookup/cert/+), for O(check_revocation).'
   - 'Vault policy: C(list) on C(<mount>/lookup/orders/recent), to find an order that is under way. Without it, the task goes on
     with a warning.'
 """

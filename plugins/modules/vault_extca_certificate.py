@@ -58,7 +58,7 @@ options:
   check_revocation:
     description:
       - Whether to ask Vault if a certificate that is good otherwise has been revoked. That is one request by its serial number; without
-        it, none is made.
+        it, none is made. If Vault does not answer it, or the token may not ask, the task fails.
     type: bool
     default: false
   use_cached:

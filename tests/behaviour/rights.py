@@ -123,7 +123,8 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
         _below(f"{_ORDER}/fulfilled-challenge", "update"),
         _below(f"{_ORDER}/fetch-cert", "read"),
         _below("role/{name}/cached", "read", purpose="to find a valid certificate", without=WARNS),
-        _below("lookup/cert/{serial}", "read", purpose="to find its order, and for O(check_revocation)", without=WARNS),
+        _below("lookup/cert/{serial}", "read", purpose="to find its order", without=WARNS),
+        _below("lookup/cert/{serial}", "read", purpose="for O(check_revocation)"),
         _below("lookup/orders/recent", "list", purpose="to find an order that is under way", without=WARNS),
     ),
 }

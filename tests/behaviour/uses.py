@@ -453,4 +453,12 @@ def certificate_cached(place: Place) -> Options:
     _role_of_host(place)
     options = {**_listening(place), "identifiers": ["shared.example.com"]}
     place.engine.run("certificate", {**options, "destination": _destination(place, "first")})
-    return {**options, "destination": _destination(place, "cached"), "check_revocation": True}
+    return {**options, "destination": _destination(place, "cached")}
+
+
+@_use("certificate", "checked")
+def certificate_checked(place: Place) -> Options:
+    _role_of_host(place)
+    options = {**_listening(place), "identifiers": ["checked.example.com"], "destination": _destination(place, "good")}
+    place.engine.run("certificate", options)
+    return {**options, "check_revocation": True}

@@ -412,6 +412,16 @@ def test_check_mode_predicts_an_order_on_a_mount_that_is_yet_to_come(
     assert "no handler for route" in run_module(MODULE, options)["msg"]
 
 
+def test_a_revocation_that_may_not_be_looked_up_is_a_failure(
+    vault: FakeVault, run_module: RunModule, options: dict[str, Any]
+) -> None:
+    write(options, LEAF)
+    vault.on("GET", lookup_cert(LEAF)[0], DENIED)
+    result = run_module(MODULE, {**options, "check_revocation": True})
+    assert result["failed"] is True
+    assert "permission denied" in result["msg"]
+
+
 def test_a_key_that_was_there_before_is_returned_only_to_who_asks(
     vault: FakeVault, clock: ManualClock, run_module: RunModule, options: dict[str, Any], tmp_path: Path
 ) -> None:
