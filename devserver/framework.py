@@ -142,10 +142,11 @@ Handler = Callable[[Request], Response | None]  # None is an empty answer: 404 f
 class Path:
     """A row of a backend's table.
 
-    ``pattern`` is a regular expression that must match the whole path below the mount, without a trailing slash;
-    its named groups become parameters. ``exists`` tells whether a write is a CREATE (it returns False) or an UPDATE;
-    without it every write is an UPDATE, as in Vault. ``blocking`` names the operations that talk to the network or
-    compute for long: they run in a worker thread, all others on the event loop and must return at once.
+    ``pattern`` is a regular expression that must match the whole path below the mount; only a path that can be listed
+    may have a slash after that, and is listed with one. Its named groups become parameters. ``exists`` tells whether
+    a write is a CREATE (it returns False) or an UPDATE; without it every write is an UPDATE, as in Vault.
+    ``blocking`` names the operations that talk to the network or compute for long: they run in a worker thread, all
+    others on the event loop and must return at once.
     """
 
     pattern: str
@@ -157,7 +158,8 @@ class Path:
     sudo: bool = False
 
     def __post_init__(self) -> None:
-        self.regex = re.compile(f"^(?:{self.pattern})$")
+        slash = "/?" if Operation.LIST in self.handlers else ""
+        self.regex = re.compile(rf"^(?:{self.pattern}){slash}\Z")
 
 
 class Clock(Protocol):

@@ -221,7 +221,7 @@ def _understand(message: HttpRequest) -> tuple[Operation, dict[str, Any], str]:
 
 def match(mount: Mount, path: str) -> tuple[Path | None, Mapping[str, Any]]:
     """The row of the mount's table that this path belongs to, and what its pattern captures."""
-    below = path[len(mount.entry.route) :].rstrip("/")
+    below = path[len(mount.entry.route) :]
     for candidate in mount.backend.paths:
         found = candidate.regex.match(below)
         if found is not None:

@@ -54,7 +54,7 @@ class SystemBackend:
             Path("capabilities-accessor", {update: self._capabilities_accessor}, capabilities),
             Path("namespaces", {list_: self._list_namespaces}),
             Path(
-                f"namespaces/{_NAME}",
+                f"namespaces/{_NAME}/?",
                 {read: self._read_namespace, update: self._write_namespace, delete: self._delete_namespace},
                 {"name": Field(), "custom_metadata": Field(Kind.MAP)},
                 exists=lambda request: self._child(request) is not None,

@@ -159,7 +159,7 @@ class _Interface:
 
     def preflight(self, request: Request) -> Response:
         """The mount that a path belongs to, for a token that may do anything there."""
-        path = request.data["path"]
+        path = request.data["path"].strip("/")
         token = self._vault.tokens.holder(request.client_token)
         if token is None:
             raise permission_denied()

@@ -186,6 +186,18 @@ def test_routes_that_are_none(server: RunningServer) -> None:
     assert requests.get(f"{server.url}/elsewhere", timeout=5).status_code == 404
 
 
+def test_only_what_can_be_listed_may_end_in_a_slash(server: RunningServer) -> None:
+    assert server.request("LIST", "sys/namespaces/").status_code == 404, "nothing there, but a path"
+    for method, path in (
+        ("GET", "sys/policies/acl/default/"),
+        ("LIST", "sys/policies/acl/default"),
+        ("GET", "kv/teapot/"),
+    ):
+        assert "unsupported path" in errors(server.request(method, path), 404)[0]
+    assert "unsupported path" in errors(server.request("GET", "kv/teapot%0A"), 404)[0]
+    assert server.request("GET", "sys/mounts/kv/").status_code == 200
+
+
 def test_without_a_token_nobody_learns_what_is_mounted(server: RunningServer) -> None:
     for path in ("nowhere/x", "kv/data/x", "kv/none"):
         assert server.request("GET", path, token="hvs.unknown").status_code == 403
