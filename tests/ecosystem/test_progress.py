@@ -132,12 +132,6 @@ def are_shown(shown: list[dict[str, str | None]], *, lasting: list[str]) -> bool
     return seen == [state for state in ALL_STATES if state in seen] and set(lasting) <= set(seen)
 
 
-def passed_through(shown: list[dict[str, str | None]]) -> bool:
-    """Whether each state is shown once and in order; those that pass in a moment are seen on a busy machine only."""
-    states = [one["state"] for one in shown]
-    return states == [state for state in ALL_STATES if state in states] and set(STATES) <= set(states)
-
-
 def run(engine: Engine, directory: Path, text: str, *arguments: str, **environment: str) -> tuple[str, dict[str, Any]]:
     """The output of a play that succeeds, and the waiting task's result."""
     result = directory / "result.json"
