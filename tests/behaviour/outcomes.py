@@ -61,6 +61,8 @@ def differences(one: Any, other: Any, where: str = "") -> list[str]:
 def beyond_marking(result: dict[str, Any]) -> dict[str, Any]:
     """The result of marking challenges, whichever state the order has reached by the time that it is read."""
     if result.get("order_status") != "awaiting-challenge-fulfillment":
-        result = {key: value for key, value in result.items() if key not in ("challenges", "serial_number")}
+        # What an order that is completed has, or has no more.
+        moves_on = ("challenges", "serial_number", "next_work_date")
+        result = {key: value for key, value in result.items() if key not in moves_on}
         result["order_status"] = "beyond awaiting-challenge-fulfillment"
     return result
