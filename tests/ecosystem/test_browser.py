@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from ansible_collections.certops.vault_extca.plugins.plugin_utils.report_page im
 from tests.tools.tree import BUILD, REPOSITORY
 
 from .browser import Browser
-from .orders import HOSTILE, NOW, fleet, invented
+from .orders import DAY, HOSTILE, NOW, fleet, invented
 
 TEMPLATE = (REPOSITORY / "playbooks" / "templates" / "report.html.j2").read_text()
 SHOWN = "[...document.querySelectorAll('#rows tr')].filter((row) => row.offsetParent !== null).length"
@@ -129,7 +130,7 @@ def test_all_text_can_be_read(browser: Browser, page: Any, dark: bool) -> None:
         const color = parse(getComputedStyle(node).backgroundColor);
         if (color.length < 4 || color[3] > 0) return color;
       } return [255, 255, 255]; };
-      const texts = 'h1, h2, p, td, th button, .badge, .quiet, .mono, .tick, .scale, .chip[aria-pressed=true]';
+      const texts = 'h1, h2, p, td, th button, .badge, .quiet, .mono, .tick, .scale, .chip';
       const bad = [];
       for (const node of document.querySelectorAll(texts)) {
         const [a, b] = [light(parse(getComputedStyle(node).color)), light(behind(node))].sort((x, y) => y - x);
@@ -158,6 +159,21 @@ def test_a_phone_does_not_scroll_sideways(browser: Browser, page: Any) -> None:
     page(fleet(50))
     picture(browser, "report-phone")
     assert browser.run("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("width", [390, 800, 1360])
+def test_dates_of_the_timeline_keep_apart(browser: Browser, page: Any, width: int) -> None:
+    """Those of a day, of a month, and of years."""
+    browser.size(width, 844)
+    for furthest in (1, 20, 88, 3000):
+        page([invented(number, left=number * furthest * DAY / 9) for number in range(1, 10)])
+        ends = browser.run(
+            "[...document.querySelectorAll('.tick')].map((one) => one.getBoundingClientRect())"
+            ".filter((box) => box.width).map((box) => [box.left, box.right])"
+        )
+        assert ends
+        assert all(before[1] < after[0] for before, after in itertools.pairwise(ends)), (furthest, ends)
+        assert ends[-1][1] <= width
 
 
 def test_paper_has_all_rows_and_no_tools(browser: Browser, page: Any) -> None:
