@@ -23,6 +23,7 @@ from .timestamps import precise
 _log = logging.getLogger(__name__)
 
 _PREFIX = "acme-account/"
+_TURN_PATIENCE = 10.0  # seconds that a write waits for another one on the same account
 
 _NAME = {"name": Field(required=True)}
 WRITE_FIELDS = {
@@ -56,7 +57,7 @@ class Accounts:
         self._storage = context.storage
         self._orders = orders
         self._clients = AcmeClients()
-        self._lock = threading.Lock()
+        self._turn = threading.Condition()
         self._busy: set[str] = set()
         self.referring_roles: Callable[[str], list[str]] = lambda name: []  # set by the backend
 
@@ -280,16 +281,17 @@ class Accounts:
 
     @contextmanager
     def _alone(self, name: str) -> Iterator[None]:
-        """One write at a time for each account; none waits for another's ACME server."""
-        with self._lock:
-            if name in self._busy:
+        """One write at a time for each account: what comes second finds what came first, or gives up in the end."""
+        with self._turn:
+            if not self._turn.wait_for(lambda: name not in self._busy, timeout=_TURN_PATIENCE):
                 raise invalid(f"another operation on ACME account {name!r} is in progress; try again")
             self._busy.add(name)
         try:
             yield
         finally:
-            with self._lock:
+            with self._turn:
                 self._busy.discard(name)
+                self._turn.notify_all()
 
 
 def _credentials(record: dict[str, Any]) -> Credentials:

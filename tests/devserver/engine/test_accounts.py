@@ -7,6 +7,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -108,6 +109,20 @@ def test_contacts_compare_as_a_set(bare: Server) -> None:
     contacts = ["b@example.com", "a@example.com"]
     created = bare.ok("POST", ACCOUNT, **bare.services.account(email_contacts=contacts))
     assert bare.ok("POST", ACCOUNT, **bare.services.account(email_contacts="a@example.com,b@example.com")) == created
+
+
+def test_two_who_register_one_account_at_once_share_it(bare: Server) -> None:
+    parameters = bare.services.account()
+    with ThreadPoolExecutor(8) as several:
+        created = list(several.map(lambda _one: bare.ok("POST", ACCOUNT, **parameters), range(8)))
+    assert all(one == created[0] for one in created)
+
+
+def test_who_waits_too_long_for_an_account_is_told(bare: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devserver.engine.accounts._TURN_PATIENCE", 0.01)
+    with engine_of(bare)._accounts._alone("le"):
+        assert "in progress" in bare.refused("POST", ACCOUNT, **bare.services.account())
+    bare.ok("POST", ACCOUNT, **bare.services.account())
 
 
 def test_listed_and_deleted(server: Server) -> None:
