@@ -159,6 +159,15 @@ def test_a_phone_does_not_scroll_sideways(browser: Browser, page: Any) -> None:
     page(fleet(50))
     picture(browser, "report-phone")
     assert browser.run("document.documentElement.scrollWidth") <= 390
+    # Nor does the table: a row stands as a block, with all that it says.
+    assert browser.run("document.querySelector('.wide').scrollWidth <= document.querySelector('.wide').clientWidth")
+    cells = (
+        "[...document.querySelectorAll('#rows tr')].filter((row) => row.offsetParent)"
+        ".map((row) => [...row.cells].filter((cell) => cell.offsetHeight).length)"
+    )
+    assert set(browser.run(cells)) == {6}
+    browser.run("document.getElementById('orders').scrollIntoView()")
+    picture(browser, "report-phone-rows")
 
 
 @pytest.mark.parametrize("width", [390, 800, 1360])
