@@ -4,7 +4,7 @@
 
 project = "certops.vault_extca"
 author = "certops.vault_extca contributors"
-copyright = author
+project_copyright = author
 html_title = project
 extensions = ["myst_parser", "sphinx_antsibull_ext"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
