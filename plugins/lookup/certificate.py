@@ -45,10 +45,10 @@ options:
       - Mount, role and order in one, in the form C(<mount>/role/<role_name>/order/<order_id>/certificate). Takes the place of O(mount),
         O(role_name) and O(order_id).
     type: str
-  renew_before:
+  min_validity:
     description:
-      - How long a cached certificate must still be valid, as a duration such as V(30d) or as a share of its lifetime such as V(33%).
-        Has no meaning for an order.
+      - How much longer a cached certificate must be valid at least, as a duration such as V(30d) or V(12h), or as a share of its lifetime
+        such as V(33%). Has no meaning for an order.
     type: str
     default: 0s
   certificate_format:

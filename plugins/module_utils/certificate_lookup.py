@@ -51,11 +51,11 @@ def _look_up(
     if order_id:
         return [_of_order(external_ca, OrderReference(role_name, order_id), options["certificate_format"])]
     try:
-        renew_before = parse_renew_before(options["renew_before"])
+        min_validity = parse_renew_before(options["min_validity"])
         names = [normalise_identifiers(_names(term)) for term in terms]
     except ValueError as error:
         raise InvalidInput(f"{error}.") from None
-    return [_cached(external_ca, role_name, one, renew_before, options["certificate_format"], warn) for one in names]
+    return [_cached(external_ca, role_name, one, min_validity, options["certificate_format"], warn) for one in names]
 
 
 def _names(term: Any) -> List[str]:
@@ -80,14 +80,14 @@ def _cached(
     external_ca: ExternalCA,
     role_name: str,
     names: List[str],
-    renew_before: RenewBefore,
+    min_validity: RenewBefore,
     certificate_format: str,
     warn: Warn,
 ) -> Dict[str, Any]:
-    found = find_cached(external_ca, role_name, names, renew_before, warn, certificate_format)
+    found = find_cached(external_ca, role_name, names, min_validity, warn, certificate_format)
     if found is None or found.certificate is None:
         raise NotFound(
             f"Role {role_name} at {external_ca.mount} has no cached certificate for {', '.join(names)} that is valid for long "
-            "enough (see renew_before). Order one with vault_extca_certificate or vault_extca_order."
+            "enough (see min_validity). Order one with vault_extca_certificate or vault_extca_order."
         )
     return found_certificate(external_ca.mount, role_name, found)

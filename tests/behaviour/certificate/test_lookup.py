@@ -22,7 +22,7 @@ def look_up(site: Site, *terms: Any, token: str = "", **options: Any) -> list[di
         "url": site.bench.vault.url,
         "token": token or site.bench.vault.token,
         "mount": site.engine.mount,
-        "renew_before": "0s",
+        "min_validity": "0s",
         "certificate_format": "pem",
         **options,
     }
@@ -116,7 +116,7 @@ def test_nothing_there_is_said(site: Site) -> None:
         look_up(site, name, role_name="web")
     site.run(site.options(name))
     with pytest.raises(ExtcaError, match="valid for long enough"):
-        look_up(site, name, role_name="web", renew_before="3650d")
+        look_up(site, name, role_name="web", min_validity="3650d")
     order_id = site.engine.order()
     with pytest.raises(ExtcaError, match="has no certificate yet"):
         look_up(site, role_name="web", order_id=order_id)
@@ -128,7 +128,7 @@ BAD_INPUT: dict[str, tuple[list[Any], dict[str, Any], str]] = {
     "no role": (["a.example.com"], {}, "role_name is not given"),
     "an address": (["192.0.2.1"], {"role_name": "web"}, "is an IP address"),
     "no name": ([""], {"role_name": "web"}, "identifiers is empty"),
-    "no duration": (["a.example.com"], {"role_name": "web", "renew_before": "often"}, "neither a duration"),
+    "no duration": (["a.example.com"], {"role_name": "web", "min_validity": "often"}, "neither a duration"),
     "a path": (["a.example.com"], {"role_name": "../sys"}, "cannot be used"),
     "an id": ([], {"id": "web"}, "is not of the form"),
 }

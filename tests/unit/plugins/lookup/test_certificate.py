@@ -22,7 +22,7 @@ OPTIONS = {
     "token": "hvs.unit",
     "mount": MOUNT,
     "role_name": "web",
-    "renew_before": "0s",
+    "min_validity": "0s",
     "certificate_format": "pem",
 }
 
@@ -104,7 +104,7 @@ def test_a_library_that_is_missing_is_told(vault: FakeVault, look_up: Any, monke
         ([NAME], {"order_id": ORDER_ID}, "give either the DNS names"),
         ([NAME], {"role_name": None}, "role_name is not given"),
         (["192.0.2.1"], {}, "is an IP address"),
-        ([NAME], {"renew_before": "often"}, "neither a duration"),
+        ([NAME], {"min_validity": "often"}, "neither a duration"),
     ],
 )
 def test_bad_input_is_told(
