@@ -267,7 +267,7 @@ def _convert(name: str, declared: Field, value: Any) -> Any:
     if declared.allowed is not None:
         for one in converted if isinstance(converted, list) else [converted]:
             if one not in declared.allowed:
-                expected = ", ".join(map(str, declared.allowed))
+                expected = ", ".join(str(one) for one in declared.allowed if one != "")
                 raise invalid(f"invalid value {one!r} for field {name!r}: expected one of {expected}")
     return converted
 
@@ -290,7 +290,10 @@ def _int(value: Any) -> int:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str):
-        return int(value, 0)
+        try:
+            return int(value, 0)
+        except ValueError:
+            raise ValueError(f"cannot parse {value!r} as int") from None
     raise TypeError(f"expected type 'int', got unconvertible type '{_go_type(value)}'")
 
 
@@ -299,6 +302,8 @@ def _bool(value: Any) -> bool:
         return value
     if isinstance(value, int):
         return value != 0
+    if isinstance(value, (list, dict)):
+        raise TypeError(f"expected type 'bool', got unconvertible type '{_go_type(value)}'")
     text = _string(value)
     if text in ("1", "t", "T", "true", "TRUE", "True"):
         return True

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtensionOID, NameOID
@@ -43,8 +43,10 @@ def key_from_pem(pem: str) -> PrivateKey:
     """A private key from PEM of any spelling. Raises ValueError, never quoting the text."""
     try:
         key = serialization.load_pem_private_key(pem.encode(), password=None)
-    except (ValueError, TypeError, UnicodeError):
+    except (ValueError, TypeError):
         raise ValueError("not an unencrypted private key in PEM") from None
+    except UnsupportedAlgorithm:
+        raise ValueError("the key is of a kind that is not known here") from None
     if not isinstance(key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey)):
         raise ValueError("the key is neither EC nor RSA")
     return key
@@ -92,18 +94,30 @@ def identifiers_of_request(pem: str) -> list[str]:
     try:
         request = x509.load_pem_x509_csr(pem.encode())
         verified = request.is_signature_valid
-    except (ValueError, UnicodeError, InvalidSignature) as error:
-        raise ValueError(f"csr could not be parsed: {error}") from None
+    except (ValueError, InvalidSignature):
+        raise ValueError("csr could not be parsed: it is no certificate request in PEM, or not a whole one") from None
+    except UnsupportedAlgorithm:
+        raise ValueError("csr has a key or a signature of a kind that is not known here") from None
     if not verified:
         raise ValueError("csr is not signed by its own key")
     names = [str(attribute.value) for attribute in request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     for name in _alternative_names(request):
         if not isinstance(name, x509.DNSName):
-            raise ValueError(f"csr asks for a {type(name).__name__}; only DNS names can be ordered")
+            raise ValueError(f"csr asks for {_kind(name)}; only DNS names can be ordered")
         names.append(name.value)
     if not names:
         raise ValueError("csr holds neither a common name nor a DNS name")
     return [domains.normalise(name) for name in names]
+
+
+def _kind(name: x509.GeneralName) -> str:
+    if isinstance(name, x509.IPAddress):
+        return f"the IP address {name.value}"
+    if isinstance(name, x509.RFC822Name):
+        return f"the e-mail address {name.value}"
+    if isinstance(name, x509.UniformResourceIdentifier):
+        return f"the URI {name.value}"
+    return f"a name of the type {type(name).__name__}"
 
 
 def same_key(request: str, certificate: str) -> bool:
@@ -117,5 +131,7 @@ def _alternative_names(request: x509.CertificateSigningRequest) -> list[Any]:
         extension = request.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
     except x509.ExtensionNotFound:
         return []
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise ValueError(f"the extensions of csr could not be parsed: {error}") from None
     names = extension.value
     return list(names) if isinstance(names, x509.SubjectAlternativeName) else []

@@ -25,6 +25,26 @@ WORK = (
 )
 
 
+# Of openssl req: cryptography makes neither.
+OF_AN_UNKNOWN_CURVE = """\
+-----BEGIN CERTIFICATE REQUEST-----
+MIGGMFMCAQAwGDEWMBQGA1UEAwwNYS5leGFtcGxlLmNvbTAyMBAGByqGSM49AgEG
+BSuBBAAGAx4ABDl0JPDjsh3JoA7ytMGFxCQjbnqRc+mu8hfs3mmgADAKBggqhkjO
+PQQDAgMjADAgAg4Mo6YqHq2ixzJFgAdIuwIOejTIAvEvrKSkMAaUirA=
+-----END CERTIFICATE REQUEST-----
+"""
+TWO_ALTERNATIVE_NAMES = """\
+-----BEGIN CERTIFICATE REQUEST-----
+MIIBGDCBvwIBADAYMRYwFAYDVQQDDA1hLmV4YW1wbGUuY29tMFkwEwYHKoZIzj0C
+AQYIKoZIzj0DAQcDQgAESZtRLa5DCQID0xej20k4WNGOPqkQQyZRmdnsyE6RehVR
+BkUPDMr+wW6FltQWS1DY4YuRSHEQqTOfcEmvUHh1XKBFMEMGCSqGSIb3DQEJDjE2
+MDQwGAYDVR0RBBEwD4INYS5leGFtcGxlLmNvbTAYBgNVHREEETAPgg1iLmV4YW1w
+bGUuY29tMAoGCCqGSM49BAMCA0gAMEUCIDZHak+5rXist3cixi633Hf0bs7I4l6K
++uLl9wrhB0e/AiEA7MjUo4mNQNx/qYDA6zElkYHl7OFYAylFdX4WsQJ8G+M=
+-----END CERTIFICATE REQUEST-----
+"""
+
+
 def names_of(pem: str) -> set[str]:
     certificate = x509.load_pem_x509_certificate(pem.encode())
     extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
@@ -153,7 +173,7 @@ def test_the_clients_csr(server: Server, key: Any) -> None:
 
 def test_bad_csrs(server: Server) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    ip = (
+    mail = (
         x509.CertificateSigningRequestBuilder()
         .subject_name(x509.Name([]))
         .add_extension(x509.SubjectAlternativeName([x509.RFC822Name("a@example.com")]), False)
@@ -165,7 +185,9 @@ def test_bad_csrs(server: Server) -> None:
         ("rubbish", "could not be parsed"),
         (make_csr(key), "neither a common name nor a DNS name"),
         (make_csr(key, "a_b.example.com"), "not a valid DNS name"),
-        (ip, "RFC822Name"),
+        (mail, "the e-mail address a@example.com"),
+        (TWO_ALTERNATIVE_NAMES, "extensions of csr could not be parsed"),
+        (OF_AN_UNKNOWN_CURVE, "of a kind that is not known"),
         (make_csr(key, "www.example.edu"), "not allowed by role 'web': www.example.edu"),
     ):
         assert words in server.refused("POST", "role/web/new-order", csr=pem)
