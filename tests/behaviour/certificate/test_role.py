@@ -22,6 +22,9 @@ from .site import Site, is_pair, serial
 
 HOSTS = ("one", "two", "three")
 
+# Whole plays of several hosts take their time on a machine that is busy otherwise.
+pytestmark = pytest.mark.timeout(300)
+
 
 @dataclass
 class Fleet:
