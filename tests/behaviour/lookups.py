@@ -20,6 +20,7 @@ from tests.tools.tree import REPOSITORY
 from .harness import Result
 from .stage import Stage
 
+TITLE = "certificate (lookup)"
 PLUGIN = REPOSITORY / "plugins" / "lookup" / "certificate.py"
 
 

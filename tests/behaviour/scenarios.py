@@ -21,6 +21,7 @@ from ansible.module_utils import basic
 from tests.tools.tree import REPOSITORY
 from tests.unit.running import MODULES, run_main
 
+from . import lookups
 from .harness import Result, fresh_name
 from .stage import Stage
 
@@ -76,7 +77,9 @@ def asks_vault(module: str) -> bool:
 
 
 def run(module: str, stage: Stage, options: dict[str, Any], **modes: Any) -> Result:
-    """Run a module, which may fail, with the stage's address, token and mount where it takes them."""
+    """Run a module (or the lookup), which may fail, with the stage's address, token and mount where it takes them."""
+    if module == lookups.TITLE:
+        return lookups.look_up(stage, options, stage.known)
     if asks_vault(module):
         return stage.run(module, options, **modes)
     return run_main(f"{PREFIX}{module}", options, **modes)
@@ -94,7 +97,8 @@ def _job(make: Callable[[Stage], Job]) -> Callable[[Stage], Job]:
     return make
 
 
-def _fresh(kind: str) -> str:
+def fresh(kind: str) -> str:
+    """A name that no job has had before."""
     return f"{kind}-{next(_numbers)}"
 
 
@@ -127,12 +131,12 @@ def _provider(stage: Stage) -> str:
 
 @_job
 def _mount(stage: Stage) -> Job:
-    return Job({"mount": _fresh("mount"), "description": "made by a job"})
+    return Job({"mount": fresh("mount"), "description": "made by a job"})
 
 
 @_job
 def _acme_account(stage: Stage) -> Job:
-    return Job({"name": _fresh("account"), **stage.bench.account_fields()})
+    return Job({"name": fresh("account"), **stage.bench.account_fields()})
 
 
 @_job
@@ -142,14 +146,14 @@ def _acme_account_info(stage: Stage) -> Job:
 
 @_job
 def _acme_account_rotate_key(stage: Stage) -> Job:
-    name = _fresh("rotated")
+    name = fresh("rotated")
     stage.engine.api("POST", f"config/acme-account/{name}", stage.bench.account_fields(key_type="ec-256"))
     return Job({"name": name, "key_type": "ec-384"})
 
 
 @_job
 def _role(stage: Stage) -> Job:
-    return Job({"name": _fresh("role"), "acme_account_name": stage.engine.account, "allowed_domains": ["example.com"]})
+    return Job({"name": fresh("role"), "acme_account_name": stage.engine.account, "allowed_domains": ["example.com"]})
 
 
 @_job
@@ -159,7 +163,7 @@ def _role_info(stage: Stage) -> Job:
 
 @_job
 def _dns_provider(stage: Stage) -> Job:
-    return Job({"name": _fresh("provider"), "type": "rfc2136", **tsig(stage)})
+    return Job({"name": fresh("provider"), "type": "rfc2136", **tsig(stage)})
 
 
 @_job
@@ -210,6 +214,9 @@ def _certificate_info(stage: Stage) -> Job:
     return Job({"role_name": "web", "identifiers": [stage.known]})
 
 
+JOBS[lookups.TITLE] = lambda stage: Job({"role_name": stage.engine.role})
+
+
 @_job
 def _certificate_revoke(stage: Stage) -> Job:
     # Its certificate is revoked, so it is none of those that others need.
@@ -227,7 +234,7 @@ def _certificate_files(stage: Stage) -> Job:
 
 
 def _destination(stage: Stage) -> tuple[Path, dict[str, str]]:
-    folder = stage.directory / _fresh("files")
+    folder = stage.directory / fresh("files")
     folder.mkdir()
     (folder / "precious").write_text("as it was\n")
     return folder, {"fullchain": str(folder / "fullchain.pem"), "private_key": str(folder / "key.pem")}

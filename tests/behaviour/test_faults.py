@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import re
@@ -13,10 +14,25 @@ from typing import Any
 
 import pytest
 
-from .fault_matrix import DOCUMENT, Matrix, Outcomes, asking_modules, parse, render, words_of
-from .fault_table import FAULTS, Fault
-from .harness import Played, fresh_name
+from . import fault_matrix, lookups, role_faults
+from .fault_matrix import (
+    AS_MODULE,
+    DOCUMENT,
+    Matrix,
+    Misbehaviour,
+    Outcomes,
+    asking_modules,
+    fault_of,
+    parse,
+    render,
+    role_cell,
+    role_letter,
+    words_of,
+)
+from .fault_table import FAULTS
+from .harness import Played
 from .pitfalls import Pitfalls
+from .role_faults import lasts, under_lasting_faults
 from .scenarios import PREFIX, job
 from .stage import Stage
 
@@ -29,7 +45,7 @@ def document() -> Outcomes:
 
 
 def test_the_document_knows_every_module_and_every_fault(document: Outcomes) -> None:
-    assert sorted(document.letters) == asking_modules(), STALE
+    assert sorted(document.letters) == sorted([*asking_modules(), lookups.TITLE, role_faults.TITLE]), STALE
     for module, letters in document.letters.items():
         assert list(letters) == [fault.title for fault in FAULTS], f"{module}: {STALE}"
 
@@ -38,7 +54,7 @@ def test_the_document_is_as_it_was_generated(document: Outcomes) -> None:
     assert render(document) == DOCUMENT.read_text(), STALE
 
 
-@pytest.mark.parametrize("module", asking_modules())
+@pytest.mark.parametrize("module", [*asking_modules(), lookups.TITLE])
 def test_every_fault(module: str, stage: Stage, pitfalls: Pitfalls, document: Outcomes) -> None:
     letters, said = Matrix(stage, pitfalls).column(module)
     assert letters == document.letters[module], STALE
@@ -46,12 +62,79 @@ def test_every_fault(module: str, stage: Stage, pitfalls: Pitfalls, document: Ou
         assert words == document.words[title], STALE
 
 
+# ---------------------------------------------------------------------- whether it would be noticed
+
+
+def test_every_fault_says_what_its_message_must_name() -> None:
+    for fault in FAULTS:
+        if fault.harmless or (fault.meanwhile is not None and fault.passes):
+            continue  # nobody fails
+        for wanted in (fault.cause, fault.remedy):
+            assert len(wanted) > 8, fault.title
+            assert not re.search(wanted, ""), fault.title
+        # One sentence cannot do for both.
+        assert not re.search(fault.cause, fault.remedy), fault.title
+        assert not re.search(fault.remedy, fault.cause), fault.title
+
+
+WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
+    "another cause": ("403", {"cause": "the moon is full"}, "does not name the cause"),
+    "no remedy": ("403", {"remedy": "wait for daylight"}, "names no remedy"),
+    "a harmless fault that harms": ("500", {"harmless": True}, "is harmed by it"),
+    "a fault that is none": ("answer late, within timeout", {"harmless": False}, "went on"),
+}
+
+
+@pytest.mark.parametrize(("title", "changes", "said"), WRONG.values(), ids=WRONG)
+def test_a_task_that_does_not_say_what_it_must_is_noticed(
+    title: str, changes: dict[str, Any], said: str, stage: Stage, pitfalls: Pitfalls
+) -> None:
+    with pytest.raises(Misbehaviour, match=said):
+        Matrix(stage, pitfalls).cell("role_info", dataclasses.replace(fault_of(title), **changes))
+
+
+SAID = "Vault answered 403 to a request: permission denied. Check the token and its policies."
+FAILED: dict[str, Any] = {"failed": True, "msg": SAID}
+
+
+@pytest.mark.parametrize(
+    ("result", "writes", "said"),
+    [
+        ({**FAILED, "exception": "Traceback (most recent call last):"}, False, "shows a traceback"),
+        ({**FAILED, "module_stderr": "Traceback (most recent call last):"}, False, "shows a traceback"),
+        (FAILED, True, "left .*fullchain.pem.* behind"),
+    ],
+)
+def test_a_task_that_breaks_or_leaves_half_its_work_is_noticed(
+    result: dict[str, Any], writes: bool, said: str, stage: Stage, pitfalls: Pitfalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def careless(_module: str, _stage: Stage, options: dict[str, Any]) -> dict[str, Any]:
+        if writes:
+            Path(options["destination"]["fullchain"]).write_text("half of it")
+        return result
+
+    monkeypatch.setattr(fault_matrix, "run", careless)
+    with pytest.raises(Misbehaviour, match=said):
+        Matrix(stage, pitfalls).cell("certificate", fault_of("403"))
+
+
+def test_a_task_that_takes_too_long_is_noticed(
+    stage: Stage, pitfalls: Pitfalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fault_matrix, "SLACK", -1.0)
+    with pytest.raises(Misbehaviour, match="took"):
+        Matrix(stage, pitfalls).cell("role_info", fault_of("no answer (read timeout)"))
+
+
+def test_a_role_that_does_not_say_what_it_must_is_noticed() -> None:
+    fault = fault_of("403")
+    assert role_letter(fault, SAID, []) == AS_MODULE
+    for said, left in (("", []), (SAID.partition(" Check")[0], []), (SAID, ["a.key"])):
+        with pytest.raises(Misbehaviour):
+            role_letter(fault, said, left)
+
+
 # ---------------------------------------------------------------------- as real tasks
-
-
-def _lasting(fault: Fault) -> bool:
-    # A closed port is closed for all tasks, and a standby's redirect is no failure.
-    return fault.meanwhile is None and not fault.harmless and (fault.spec is None or fault.spec["kind"] != "refuse")
 
 
 @pytest.mark.timeout(240)
@@ -63,7 +146,7 @@ def test_every_row_and_every_column_as_a_real_task(
     run_playbook: Callable[..., Played],
     tmp_path: Path,
 ) -> None:
-    every, names = [fault for fault in FAULTS if _lasting(fault)], asking_modules()
+    every, names = [fault for fault in FAULTS if lasts(fault)], asking_modules()
     assert len(every) >= len(names), "some modules are not tried out"
     pairs = list(zip(every, itertools.cycle(names), strict=False))[half::2]
     faults = [fault for fault, _module in pairs]
@@ -91,11 +174,15 @@ def test_every_row_and_every_column_as_a_real_task(
             assert re.search(fault.remedy, result["msg"], re.DOTALL), f"{fault.title}: {result['msg']}"
 
 
-def test_the_lookup_fails_with_cause_and_remedy(
+# The lookup without its plugin has a column of its own; these show what Ansible makes of it.
+SAMPLE = ("wrong CA", "403", "sealed", "HTML with status 200", "token revoked")
+
+
+def test_the_lookup_fails_with_cause_and_remedy_as_a_real_task(
     stage: Stage, pitfalls: Pitfalls, run_playbook: Callable[..., Played], tmp_path: Path
 ) -> None:
     looks, faults = [], []
-    for number, fault in enumerate(fault for fault in FAULTS if _lasting(fault) and not fault.nothing):
+    for number, fault in enumerate(map(fault_of, SAMPLE)):
         where = {"url": stage.vault.url, "token": stage.vault.token, "mount": f"look-{number}"}
         options: dict[str, Any] = {**where, "role_name": "web", "timeout": 1}
         if fault.place is not None:
@@ -114,33 +201,21 @@ def test_the_lookup_fails_with_cause_and_remedy(
         assert re.search(fault.remedy, result["msg"], re.DOTALL), f"{fault.title}: {result['msg']}"
 
 
-@pytest.mark.parametrize("title", ["sealed", "wrong CA"])
-def test_the_role_fails_with_cause_and_remedy_and_leaves_no_file(
-    title: str, stage: Stage, pitfalls: Pitfalls, run_playbook: Callable[..., Played], tmp_path: Path
+@pytest.mark.timeout(240)
+def test_the_role_under_every_fault_that_lasts(
+    stage: Stage, pitfalls: Pitfalls, document: Outcomes, tmp_path: Path
 ) -> None:
-    fault = next(fault for fault in FAULTS if fault.title == title)
-    folder = tmp_path / "files"
-    folder.mkdir()
-    where: dict[str, Any] = {"url": stage.vault.url, "token": stage.vault.token}
-    if fault.place is not None:
-        where |= fault.place(stage, pitfalls)
-    else:
-        stage.bench.dev("POST", "faults", {**(fault.spec or {}), "path": f"^{stage.engine.mount}/"})
-    variables = {
-        "certificate_identifiers": [fresh_name()],
-        "certificate_role_name": "web",
-        "certificate_mount": stage.engine.mount,
-        "certificate_vault": where,
-        "certificate_destination": {"fullchain": str(folder / "a.pem"), "private_key": str(folder / "a.key")},
-    }
-    role = {"role": "certops.vault_extca.certificate", "vars": variables}
-    played = run_playbook(json.dumps([{"hosts": "localhost", "gather_facts": False, "roles": [role]}]))
-    assert played.status != 0
-    assert "Traceback" not in played.output
-    text = " ".join(played.output.split())
-    assert re.search(fault.cause, text), played.output
-    assert re.search(fault.remedy, text), played.output
-    assert list(folder.glob("[!.]*")) == []
+    found = under_lasting_faults(stage, pitfalls, tmp_path)
+    assert set(found) == {fault.title for fault in FAULTS if lasts(fault)}
+    for title, (said, left) in found.items():
+        assert role_letter(fault_of(title), said, left) == document.letters[role_faults.TITLE][title], STALE
+
+
+@pytest.mark.parametrize("title", [fault.title for fault in FAULTS if not lasts(fault)])
+def test_the_role_under_what_passes(
+    title: str, stage: Stage, pitfalls: Pitfalls, document: Outcomes, tmp_path: Path
+) -> None:
+    assert role_cell(fault_of(title), stage, pitfalls, tmp_path) == document.letters[role_faults.TITLE][title], STALE
 
 
 def _task(name: str, module: str, options: dict[str, Any]) -> dict[str, Any]:
