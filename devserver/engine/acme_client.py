@@ -31,6 +31,7 @@ from josepy.json_util import encode_b64jose
 from requests.adapters import HTTPAdapter
 
 from . import csr
+from .certificates import certificates_alone
 
 _log = logging.getLogger(__name__)
 
@@ -70,11 +71,17 @@ class AcmeProblem(AcmeError):
 def problem_text(document: Mapping[str, Any], status: int = 0) -> str:
     """``403 urn:ietf:params:acme:error:unauthorized: what the server says``, with its subproblems."""
     text = f"{document.get('status') or status} {document.get('type', 'about:blank')}: {document.get('detail', '')}"
+    subproblems = document.get("subproblems")
     parts = [
-        f"[{(one.get('identifier') or {}).get('value', '')}] {one.get('type', '')}: {one.get('detail', '')}"
-        for one in document.get("subproblems") or ()
+        f"[{_value(one.get('identifier'))}] {one.get('type', '')}: {one.get('detail', '')}"
+        for one in (subproblems if isinstance(subproblems, list) else ())
+        if isinstance(one, dict)
     ]
     return "; ".join([text, *parts])
+
+
+def _value(identifier: Any) -> Any:
+    return identifier.get("value", "") if isinstance(identifier, dict) else ""
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,7 @@ class _TrustingAdapter(HTTPAdapter):
     """Validates servers against one bundle of certificates and nothing else."""
 
     def __init__(self, trusted_ca: str) -> None:
-        self._context = ssl.create_default_context(cadata=trusted_ca)
+        self._context = ssl.create_default_context(cadata=certificates_alone(trusted_ca))
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -320,7 +327,8 @@ def _readable(url: str) -> Iterator[None]:
         else:
             text = str(reason) or type(reason).__name__
         raise AcmeUnreachable(f"{url} cannot be reached: {text}") from None
-    except (errors.Error, messages.Error, JoseError, KeyError, ValueError) as error:
+    except (errors.Error, messages.Error, JoseError, LookupError, ValueError, TypeError, AttributeError) as error:
+        # The last ones are what the libraries make of JSON that is of another shape than an ACME server's.
         raise AcmeUnreachable(f"{url} answered something that is no ACME: {type(error).__name__}: {error}") from None
 
 

@@ -19,6 +19,11 @@ FORMATS = ("pem", "der", "pem_bundle")
 
 _SERIAL = re.compile(r"[0-9a-f]{2}([:-][0-9a-f]{2})*", re.IGNORECASE)
 
+_BLOCK = re.compile(
+    r"^-----BEGIN (?:X509 )?CERTIFICATE-----\s*$.*?^-----END (?:X509 )?CERTIFICATE-----[^\S\n]*$",
+    re.MULTILINE | re.DOTALL,
+)
+
 
 @dataclass(frozen=True)
 class Issued:
@@ -52,11 +57,17 @@ def parse_serial(text: str) -> str | None:
     return text.lower().replace("-", ":") if _SERIAL.fullmatch(text) else None
 
 
+def certificates_alone(bundle: str) -> str:
+    """The PEM blocks of a bundle without the words around them, which need not be ASCII as OpenSSL wants it."""
+    return "\n".join(_BLOCK.findall(bundle))
+
+
 def load_trusted(pem: str) -> None:
     """Check that the text holds PEM certificates, for OpenSSL too, which is less patient. Raises ValueError."""
-    x509.load_pem_x509_certificates(pem.encode())
+    bundle = certificates_alone(pem)
+    x509.load_pem_x509_certificates(bundle.encode())
     try:
-        ssl.create_default_context(cadata=pem)
+        ssl.create_default_context(cadata=bundle)
     except ssl.SSLError as error:
         raise ValueError(str(error)) from None
 

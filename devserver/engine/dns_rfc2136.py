@@ -122,8 +122,9 @@ class NameServer:
         host, port = parse_nameserver(self.nameserver)
         try:
             return str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0]), port
-        except OSError as error:
-            raise DnsError(f"the host of nameserver {self.nameserver} does not resolve: {error.strerror}") from None
+        except (OSError, UnicodeError) as error:  # the second for what cannot be a host name at all
+            reason = getattr(error, "strerror", "") or str(error)
+            raise DnsError(f"the host of nameserver {self.nameserver} does not resolve: {reason}") from None
 
     @contextlib.contextmanager
     def _readable(self, purpose: str) -> Iterator[None]:

@@ -111,6 +111,12 @@ def test_contacts_compare_as_a_set(bare: Server) -> None:
     assert bare.ok("POST", ACCOUNT, **bare.services.account(email_contacts="a@example.com,b@example.com")) == created
 
 
+def test_a_bundle_may_say_whose_the_certificates_are(bare: Server) -> None:
+    bundle = f"Főtanúsítvány\n=====\n{bare.services.ca.pem}\nRäksmörgås\n"
+    created = bare.ok("POST", ACCOUNT, **bare.services.account(trusted_ca=bundle))
+    assert created["trusted_ca"] == bundle
+
+
 def test_two_who_register_one_account_at_once_share_it(bare: Server) -> None:
     parameters = bare.services.account()
     with ThreadPoolExecutor(8) as several:

@@ -108,6 +108,7 @@ def test_the_test_workflow(dns_server: Server) -> None:
         ({"tsig_algorithm": "hmac-sha512"}, "it does not know the TSIG key (BADKEY)"),
         ({"tsig_secret": "no base64 at all!"}, "tsig_secret is not valid base64"),
         ({"nameserver": "nowhere.invalid:53"}, "does not resolve"),
+        ({"nameserver": f"{'a' * 64}.example:53"}, "does not resolve"),
     ],
 )
 def test_what_goes_wrong_in_the_test_workflow(dns_server: Server, changes: dict[str, str], words: str) -> None:

@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
+import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -120,6 +124,65 @@ def test_what_is_no_acme_server(services: Services, servers: Callable[..., Serve
     assert "no ACME" in server.refused("POST", "config/acme-account/x", **services.account(directory_url=chall))
     roots = f"{services.pebble.management_url}/roots/0"
     assert "no ACME" in server.refused("POST", "config/acme-account/x", **services.account(directory_url=roots))
+
+
+@contextmanager
+def answering(status: int, content_type: str, body: str) -> Iterator[str]:
+    """The URL of a server that has one answer to everything, and a nonce with it."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert isinstance(self.server, HTTPServer)
+            base = f"http://127.0.0.1:{self.server.server_port}"
+            directory = json.dumps(dict.fromkeys(("newNonce", "newAccount", "newOrder"), base))
+            self._send(200, "application/json", directory if self.command == "GET" and status >= 400 else body)
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._send(status, content_type, body)
+
+        def _send(self, status: int, content_type: str, text: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(text)))
+            self.send_header("Replay-Nonce", "bm9uY2U")
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(text.encode())
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            """Nobody wants to read it."""
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as httpd:
+        Thread(target=httpd.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{httpd.server_port}/dir"
+        httpd.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("status", "content_type", "body", "words"),
+    [
+        (200, "application/json", "[]", "no ACME"),
+        (200, "application/json", '"directory"', "no ACME"),
+        (200, "application/json", '{"newNonce": 5}', "it has no newAccount, newOrder"),
+        (
+            403,
+            "application/problem+json",
+            '{"type": 5, "detail": ["x"], "subproblems": [1, {"identifier": "y"}]}',
+            "['x']",
+        ),
+        (403, "application/problem+json", "[]", "without a problem document"),
+    ],
+)
+def test_json_of_another_shape_than_an_acme_servers(
+    servers: Callable[..., Server], services: Services, status: int, content_type: str, body: str, words: str
+) -> None:
+    with answering(status, content_type, body) as url:
+        account = services.account(directory_url=url, trusted_ca="")
+        assert words in servers(services).refused("POST", "config/acme-account/x", **account)
 
 
 @pytest.mark.parametrize("state", ["new", "awaiting-challenge-fulfillment", "processing-challenge"])
