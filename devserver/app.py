@@ -28,7 +28,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _log = logging.getLogger("devserver")
 _DROPPED = HttpAnswer(0)  # there is no answer, and no connection any more
-_THREADS = 16  # for handlers that talk to the network
+_THREADS = 64  # for handlers that talk to the network; one that hangs there shall not be in the way of others
 
 
 def create_app(vault: Vault) -> VaultApp:

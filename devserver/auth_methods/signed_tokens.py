@@ -231,7 +231,7 @@ def _check_times(claims: Mapping[str, Any], clock: Clock, expiration_leeway: int
 
 def _audiences(claims: Mapping[str, Any]) -> list[str]:
     audience = claims.get("aud") or []
-    return [audience] if isinstance(audience, str) else [str(one) for one in audience]
+    return [str(one) for one in (audience if isinstance(audience, list) else [audience])]
 
 
 def _check_audience(claims: Mapping[str, Any], bound: Sequence[str]) -> None:

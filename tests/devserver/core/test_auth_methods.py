@@ -240,6 +240,7 @@ def test_jwt(server: RunningServer, jwt_role: Callable[..., dict[str, Any]]) -> 
         ({"iss": "else"}, "invalid issuer"),
         ({"aud": "else"}, "invalid audience"),
         ({"aud": None}, "invalid audience"),
+        ({"aud": 5}, "invalid audience"),
         ({"project": "c"}, 'claim "project" does not match'),
         ({"project": None}, 'claim "project" is missing'),
         ({"exp": 5}, "token is expired"),
