@@ -139,7 +139,12 @@ class ExternalCaBackend:
             Path(f"role/{_NAMED}/active-orders", {Operation.LIST: handlers.active}, order_paths.ROLE_FIELDS),
             Path(f"role/{_NAMED}/cached", {Operation.READ: handlers.cached}, order_paths.CACHED_FIELDS),
             Path(f"{_ORDER}/status", {Operation.READ: handlers.status}, order_paths.ORDER_FIELDS),
-            Path(f"{_ORDER}/challenge", {Operation.READ: handlers.challenge}, order_paths.CHALLENGE_FIELDS),
+            Path(
+                f"{_ORDER}/challenge",
+                {Operation.READ: handlers.challenge},
+                order_paths.CHALLENGE_FIELDS,
+                blocking=frozenset({Operation.READ}),  # it may have to settle which key the account has
+            ),
             Path(
                 f"{_ORDER}/fulfilled-challenge",
                 {Operation.UPDATE: handlers.fulfilled},
