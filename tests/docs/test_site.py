@@ -14,6 +14,9 @@ from tests.tools import site
 from tests.tools.tree import REPOSITORY
 
 
+pytestmark = pytest.mark.timeout(300)
+
+
 class Page(html.parser.HTMLParser):
     """What a page has: ids, links, and things that a browser loads with it."""
 

@@ -17,6 +17,8 @@ from tests.tools.tree import BUILD
 
 from .browser import Browser
 
+pytestmark = pytest.mark.timeout(300)
+
 DESK, PHONE = 1280, 390
 PICTURES = (
     "index",
