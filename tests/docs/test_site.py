@@ -13,7 +13,6 @@ import pytest
 from tests.tools import site
 from tests.tools.tree import REPOSITORY
 
-
 pytestmark = pytest.mark.timeout(300)
 
 
