@@ -23,7 +23,7 @@ from ansible_collections.certops.vault_extca.plugins.module_utils.vault_settings
 from tests.tools.tree import REPOSITORY
 
 from . import lookups, role_faults
-from .fault_table import FAULTS, Fault
+from .fault_table import FAULTS, UNDER_WAY, Fault
 from .harness import Result
 from .pitfalls import Pitfalls, dug
 from .scenarios import Job, asks_vault, job, modules, run
@@ -146,7 +146,7 @@ class Matrix:
     def _meanwhile(self, module: str, fault: Fault) -> tuple[str, str]:
         if self._job(module, fault).waits_on is None:
             return NEVER, ""
-        slow = dict.fromkeys(("new", "submitted", "awaiting-challenge-fulfillment", "fetching-certificate"), 3)
+        slow = dict.fromkeys(UNDER_WAY, 3)
         happened: list[bool] = []
 
         def happen() -> None:
@@ -346,6 +346,7 @@ def plain(said: str, stage: Stage, pitfalls: Pitfalls) -> str:
     for url in (stage.vault.url, *[value for value in vars(pitfalls).values() if isinstance(value, str)]):
         said = said.replace(url, "<url>")
     said = re.sub(r"within [0-9.]+ s\b", "within &lt;timeout> s", said.replace("<", "&lt;"))
+    said = re.sub(r"(is still \S+ after) [0-9]+ s\b", r"\1 &lt;wait_timeout> s", said)
     said = re.sub(r"(localhost|127\.0\.0\.1):\d+", "&lt;host>:&lt;port>", said)
     return re.sub(r"\s+", " ", said.replace("|", "/")).strip()
 

@@ -15,6 +15,8 @@ from .stage import Stage
 
 Options = Mapping[str, Any]
 TRY_LATER = "set retries"
+# The states in which an order is held up.
+UNDER_WAY = ("new", "submitted", "awaiting-challenge-fulfillment", "fetching-certificate")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Fault:
     place: Callable[[Stage, Pitfalls], Options] | None = None
     meanwhile: Callable[[Stage], None] | None = None
     passes: bool = False  # the kind of trouble that may be over in a moment: who waits must survive it
+    endless: bool = False  # only the task's own patience ends it
     harmless: bool = False  # nobody should notice
     own_token: bool = False  # spoils the token of the task
     timeout: float = 1.0  # seconds that the task gives each request
@@ -68,6 +71,14 @@ def _jump(stage: Stage) -> None:
     real = time.time
     # The matrix stops all patches after each run.
     mock.patch("time.time", side_effect=lambda: real() - 86400).start()
+
+
+def _let_orders_fail(stage: Stage) -> None:
+    stage.bench.dev("PUT", "scripts", {"fail": "the CA is on holiday"})
+
+
+def _hold_orders_up(stage: Stage) -> None:
+    stage.bench.dev("PUT", "scripts", {"stay": dict.fromkeys(UNDER_WAY, 10**6)})
 
 
 FAULTS = (
@@ -240,4 +251,17 @@ FAULTS = (
     Fault("server restarts during a wait", "", "", meanwhile=_restart, passes=True),
     Fault("server is sealed and unsealed during a wait", "", "", meanwhile=_seal_for_a_while, passes=True),
     Fault("clocks jump during a wait", "", "", meanwhile=_jump, passes=True),
+    Fault(
+        "the order fails during a wait",
+        "ended as error: the CA is on holiday",
+        "Mend what the error names, then create a new order",
+        meanwhile=_let_orders_fail,
+    ),
+    Fault(
+        "the order gets no further",
+        "is still [a-z-]+ after [0-9.]+ s",
+        "check directory_url and trusted_ca of the ACME account",
+        meanwhile=_hold_orders_up,
+        endless=True,
+    ),
 )

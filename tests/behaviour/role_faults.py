@@ -21,7 +21,7 @@ from .stage import Stage
 TITLE = "certificate (role)"
 # Long enough for an order that waits, and for what happens meanwhile.
 SLOW = {"submitted": 2.0}
-PATIENCE = 60
+PATIENCE, IMPATIENCE = 60, 5
 
 
 def lasts(fault: Fault) -> bool:
@@ -80,7 +80,8 @@ def under(fault: Fault, stage: Stage, pitfalls: Pitfalls, directory: Path) -> tu
     folder = directory / "files"
     folder.mkdir()
     # What is in the cache is of no use to who wants a new one.
-    role = _role(stage, where, folder, mount=stage.engine.mount, force=True)
+    patience = IMPATIENCE if fault.endless else PATIENCE
+    role = _role(stage, where, folder, mount=stage.engine.mount, force=True, wait_timeout=patience)
     stage.bench.forget_requests()
     # A Vault that is started again belongs to the thread that has started it, which must last.
     with ThreadPoolExecutor(1) as aside:
