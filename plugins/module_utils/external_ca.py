@@ -21,6 +21,7 @@ from .vault_errors import BadRequest, InvalidInput, NotFound, UnexpectedAnswer, 
 
 ENGINE_TYPE = "pki-external-ca"
 DNS_PROVIDER_TYPES = ("aws-route53", "azure-dns", "google-cloud-dns", "rfc2136")
+CSR_KEY_TYPES = ("ec-256", "ec-384", "ec-521", "rsa-2048", "rsa-4096")
 REVOCATION_REASONS = (
     "unspecified",
     "key-compromise",

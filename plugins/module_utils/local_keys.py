@@ -10,13 +10,11 @@ from .certificate_files import private_key_block
 from .certificates import load_private_key
 from .vault_errors import InvalidInput
 
-# As a role's csr_generate_key_type names them.
-KEY_TYPES = ("ec-256", "ec-384", "ec-521", "rsa-2048", "rsa-4096")
 _LONGEST_COMMON_NAME = 64  # RFC 5280, ub-common-name
 
 
 def new_private_key(key_type: str) -> str:
-    """A new private key as PEM (PKCS#8)."""
+    """A new private key as PEM (PKCS#8), of a type of ``external_ca.CSR_KEY_TYPES``."""
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 

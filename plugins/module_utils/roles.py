@@ -11,8 +11,6 @@ from .resource import Field, Resource, plain_moments, same_names, same_set
 from .vault_errors import BadRequest, InvalidInput
 
 DOMAIN_OPTIONS = ("bare_domains", "subdomains", "wildcards", "globs")
-CHALLENGE_TYPES = ("http-01", "dns-01", "tls-alpn-01")
-CSR_KEY_TYPES = ("ec-256", "ec-384", "ec-521", "rsa-2048", "rsa-4096")
 CSR_POPULATIONS = ("cn_first", "sans_only")
 # Vault 2.0 does not know these: it ignores them with a warning, and does not read them back.
 _DNS_PROVIDER = ("dns_provider_name", "dns_provider_type")

@@ -272,9 +272,11 @@ backup_files:
   sample: {"/etc/ssl/certs/www.pem": "/etc/ssl/certs/www.pem.1234.2026-01-31@12:00:00~"}
 """
 
+from ansible_collections.certops.vault_extca.plugins.module_utils.challenge_proofs import CHALLENGE_TYPES
 from ansible_collections.certops.vault_extca.plugins.module_utils.delivery import DESTINATION, RETURNED_KEY
 from ansible_collections.certops.vault_extca.plugins.module_utils.desired_certificate import DesiredCertificate
 from ansible_collections.certops.vault_extca.plugins.module_utils.extca_module import WAITING, ExtcaModule
+from ansible_collections.certops.vault_extca.plugins.module_utils.external_ca import CSR_KEY_TYPES
 
 
 def main() -> None:
@@ -287,14 +289,9 @@ def main() -> None:
             check_revocation=dict(type="bool", default=False),
             use_cached=dict(type="bool", default=True),
             key_source=dict(type="str", choices=["vault", "local"], default="vault", no_log=False),
-            key_type=dict(
-                type="str",
-                choices=["ec-256", "ec-384", "ec-521", "rsa-2048", "rsa-4096"],
-                default="ec-256",
-                no_log=False,
-            ),
+            key_type=dict(type="str", choices=list(CSR_KEY_TYPES), default="ec-256", no_log=False),
             private_key_path=dict(type="path", no_log=False),
-            challenge_type=dict(type="str", choices=["http-01", "dns-01", "tls-alpn-01", "auto"], default="auto"),
+            challenge_type=dict(type="str", choices=[*CHALLENGE_TYPES, "auto"], default="auto"),
             http_01=dict(
                 type="dict",
                 options=dict(

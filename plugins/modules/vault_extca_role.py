@@ -192,11 +192,10 @@ role:
       sample: "2026-01-31T12:00:00Z"
 """
 
-from ansible_collections.certops.vault_extca.plugins.module_utils.external_ca import DNS_PROVIDER_TYPES
+from ansible_collections.certops.vault_extca.plugins.module_utils.challenge_proofs import CHALLENGE_TYPES
+from ansible_collections.certops.vault_extca.plugins.module_utils.external_ca import CSR_KEY_TYPES, DNS_PROVIDER_TYPES
 from ansible_collections.certops.vault_extca.plugins.module_utils.resource_module import ResourceModule
 from ansible_collections.certops.vault_extca.plugins.module_utils.roles import (
-    CHALLENGE_TYPES,
-    CSR_KEY_TYPES,
     CSR_POPULATIONS,
     DOMAIN_OPTIONS,
     ROLE,
