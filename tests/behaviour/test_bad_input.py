@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import string
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -90,11 +91,15 @@ def _filled(module: str, name: str, text: str, directory: Path) -> Any:
     return {inner: inside if one.get("type") == "path" else text for inner, one in option["options"].items()}
 
 
-def _allowed(mounts: Iterator[str]) -> re.Pattern[str]:
+def _allowed(module: str, mounts: Iterator[str]) -> re.Pattern[str]:
+    """The paths below /v1/ that a module may ask: its mount's, and those that its task is about."""
     below = "|".join(re.escape(mount) for mount in mounts)
-    return re.compile(
-        rf"(({below})/(config|role|dns|lookup)(/.*)?|sys/mounts(/.*)?|sys/capabilities-self|auth/[^/]+/.*|sys/wrapping/unwrap)"
-    )
+    paths = [rf"({below})/(config|role|dns|lookup)(/.*)?", "sys/capabilities-self"]
+    if module == "mount":
+        paths.append("sys/mounts(/.*)?")
+    if module == REPRESENTATIVE:
+        paths += ["auth/.+/login(/[^/]*)?", "auth/token/(lookup|revoke)-self", "sys/wrapping/unwrap"]
+    return re.compile("|".join(paths))
 
 
 def _check(module: str, stage: Stage, options: Mapping[str, Any], directory: Path) -> Result:
@@ -115,7 +120,7 @@ def _check(module: str, stage: Stage, options: Mapping[str, Any], directory: Pat
     mount = str(options.get("mount") or stage.engine.mount).strip("/")
     named = re.match(r"\s*/*(.+)/role/[^/]+/order/", str(options.get("id") or ""))
     mounts = [mount, unquote(mount), *([named[1].strip("/")] if named else [])]
-    allowed = _allowed(iter(mounts))
+    allowed = _allowed(module, iter(mounts))
     for request in stage.bench.requests_made():
         assert allowed.fullmatch(unquote(request.path)), f"{request.method} {request.path} with {dict(options)}"
         assert ".." not in unquote(request.path).split("/"), request
@@ -169,6 +174,28 @@ def test_every_option_survives_arbitrary_text(module: str, stage: Stage, tmp_pat
     def survives(name: str, text: str) -> None:
         options = {**jobs.options(), name: _filled(module, name, text, inside)}
         jobs.used(_check(module, stage, options, inside))
+
+    survives()
+
+
+def test_addresses_survive_arbitrary_text(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    resolve = socket.getaddrinfo
+
+    def here_only(host: Any, *rest: Any, **more: Any) -> Any:
+        # What looks like a name is not asked of any resolver.
+        if host != "127.0.0.1":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return resolve(host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", here_only)
+
+    @settings(max_examples=60, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from(ADDRESSES), arbitrary | arbitrary.map(lambda text: f"http://{text}"))
+    def survives(name: str, text: str) -> None:
+        result = _check(REPRESENTATIVE, stage, {"name": "web", "timeout": 1, name: text}, inside)
+        assert result.get("failed") or (name == "proxies" and not text.strip()), f"{name}={text!r} leads somewhere"
 
     survives()
 
