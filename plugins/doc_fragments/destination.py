@@ -11,7 +11,8 @@ class ModuleDocFragment:
 options:
   destination:
     description:
-      - Files that are to hold the certificate. Any of them, as absolute paths; their directories must exist.
+      - Files that are to hold the certificate, as absolute paths; their directories must exist. At least one of
+        O(destination.certificate), O(destination.fullchain), O(destination.pem_bundle) and O(destination.pkcs12) is required.
       - They are replaced as one set. All new files are complete beside the old ones before the first is renamed, a failure half-way
         restores the old set, and what a run that is killed could not finish, the next one does.
       - Where a path is a symbolic link, the file that it leads to is replaced.

@@ -39,7 +39,9 @@ attributes:
   diff_mode:
     support: full
 notes:
-  - Looking for an order takes three requests, however many orders the mount holds.
+  - Looking for an order takes three requests, however many orders the mount holds. For a certificate signing request, each order for
+    the same names within the last week takes one or two more, for the newest ten of them.
+  - Of the orders that are under way, Vault lists the newest 500 of the last week. One that is not among them is not found.
   - An order for a certificate signing request is found for a week (168 hours), since Vault does not list older orders with what
     they are for. After that, a new order is created. With O(identifiers), a valid certificate is found whatever its age.
 seealso:
