@@ -89,7 +89,11 @@ def raised(directory: Path) -> Iterator[Stage]:
         Pebble(
             ca,
             PebbleOptions(
-                dns_server=chall.dns_server, http_port=chall.http_port, tls_port=chall.tls_port, authz_reuse=100
+                dns_server=chall.dns_server,
+                http_port=chall.http_port,
+                tls_port=chall.tls_port,
+                authz_reuse=100,
+                chain_length=2,  # so that there is an order in the chain
             ),
         ) as pebble,
     ):

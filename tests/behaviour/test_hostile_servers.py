@@ -36,6 +36,11 @@ def _other_leaf(stage_name: str, *more: str) -> dict[str, Any]:
     return OTHER.issue(stage_name, *more).data()
 
 
+def _turned(true: dict[str, Any]) -> list[str]:
+    assert len(true["ca_chain"]) > 1
+    return list(true["ca_chain"][::-1])
+
+
 OTHER_ROOT_FIRST: list[str] = _other_leaf("root.example.com")["ca_chain"]
 
 # What a server says in the place of the truth, and what the task must say to that.
@@ -58,7 +63,8 @@ LIES: dict[str, tuple[Callable[[dict[str, Any], str], dict[str, Any]], str]] = {
         lambda true, name: _lie(true, ca_chain=_other_leaf(name)["ca_chain"]),
         "chain is not in order",
     ),
-    "a chain in the wrong order": (
+    "a chain in the wrong order": (lambda true, name: _lie(true, ca_chain=_turned(true)), "chain is not in order"),
+    "a chain with another CA before it": (
         lambda true, name: _lie(true, ca_chain=[OTHER_ROOT_FIRST[0], *true["ca_chain"]]),
         "chain is not in order",
     ),
