@@ -16,7 +16,7 @@ from .certificate_files import Found, Material
 from .certificates import BadCertificate, certificate_facts, summary
 from .file_set import Move, NewFile, check_place, discard_leftovers, finish_moves, replace_files
 from .polling import Clock, Patience, SystemClock
-from .unfinished_work import UnfinishedWork, open_work, record_path
+from .unfinished_work import UnfinishedWork, open_work, record_path, recorded
 from .vault_errors import ExtcaError, InvalidInput
 
 # A keystore with a long chain is some 50 kB.
@@ -147,6 +147,10 @@ class Destination:
     def is_unfinished(self) -> bool:
         """Whether a run that was cut short, or is under way, has left its record."""
         return os.path.lexists(self.record)
+
+    def has_untold_changes(self) -> bool:
+        """Whether a run that was cut short, or is under way, has begun to replace files and told nobody yet."""
+        return recorded(self.record).get("moves") is not None
 
     def write(self, material: Material, name: str, work: UnfinishedWork) -> Written:
         """Write those files that do not hold this material, as one set, and give all of them their attributes.

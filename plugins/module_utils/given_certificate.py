@@ -31,6 +31,9 @@ def files_of_certificate(module: AnsibleModule, now: Optional[datetime] = None) 
     wanted, now = Wanted(identifiers, renew_before), now or datetime.now(timezone.utc)
     decision = decide(destination.paths, destination.read(), wanted, now)
     if not params["certificate"]:
+        if destination.has_untold_changes():
+            reason = f"a run that was cut short has replaced files; {decision.reason}"
+            decision = decision._replace(stale=list(destination.paths), reason=reason)
         return _result(module, decision, decision, Written(False, [], {}), renew_before)
     if destination.holds_key and not params["private_key"]:
         raise InvalidInput(

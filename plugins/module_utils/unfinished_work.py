@@ -76,6 +76,18 @@ class UnfinishedWork:
         os.close(self._descriptor)
 
 
+def recorded(path: str) -> Dict[str, Any]:
+    """What the record holds at this moment, whoever is at work; {} where there is none of this user's."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return {}
+    try:
+        return _read(descriptor) if _is_ours(descriptor) else {}
+    finally:
+        os.close(descriptor)
+
+
 def open_work(path: str, patience: Optional[Patience], clock: Clock = SystemClock()) -> Optional[UnfinishedWork]:
     """Open (or create) and lock the record, once nobody else holds it.
 

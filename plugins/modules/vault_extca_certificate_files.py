@@ -100,7 +100,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 good:
-  description: Whether the files hold a good certificate, before this task or, with O(certificate), afterwards.
+  description:
+    - Whether the files hold a good certificate, before this task or, with O(certificate), afterwards.
+    - V(false) too where a run with O(certificate) was cut short after it had begun to replace files. The next such run finishes that, and
+      reports the change.
   returned: success
   type: bool
   sample: true

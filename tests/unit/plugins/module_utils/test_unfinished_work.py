@@ -15,6 +15,7 @@ from ansible_collections.certops.vault_extca.plugins.module_utils.unfinished_wor
     UnfinishedWork,
     open_work,
     record_path,
+    recorded,
 )
 from ansible_collections.certops.vault_extca.plugins.module_utils.vault_errors import ExtcaError, InvalidInput
 
@@ -76,6 +77,17 @@ def test_a_line_that_was_cut_short_is_lost_alone(tmp_path: Path, cut: int) -> No
     last = opened(path)
     assert (last.values["first"], last.values["third"]) == (1, 3)
     last.close()
+
+
+def test_a_record_can_be_read_without_its_lock(tmp_path: Path) -> None:
+    path = tmp_path / "record"
+    assert recorded(str(path)) == {}
+    work = opened(path)
+    work.note(moves=[])
+    assert recorded(str(path)) == {"moves": []}
+    work.close()
+    (tmp_path / "link").symlink_to(path)
+    assert recorded(str(tmp_path / "link")) == {}
 
 
 def test_starting_anew_forgets_and_keeps_the_lock(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import datetime
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.certops.vault_extca.plugins.module_utils.destination import Destination
 
 from ...issuing import SmallCA, key_pem, new_key, pem
 from ...running import run_main
@@ -50,6 +52,21 @@ def test_what_is_given_is_installed_once(options: dict[str, Any], tmp_path: Path
     assert (look["good"], look["serial_number"]) == (True, LEAF.data()["serial_number"])
     assert {path.name for path in tmp_path.iterdir()} == {"www.pem", "www.key"}
     assert (tmp_path / "www.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_files_of_a_run_that_was_cut_short_are_not_good_until_somebody_is_told(
+    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Destination, "settle", lambda _destination: sys.exit("killed"))
+        with pytest.raises(json.JSONDecodeError):  # it has told nothing
+            run_main(MODULE, options | GIVEN)
+    look = run_main(MODULE, options)
+    assert (look["changed"], look["good"], look["serial_number"]) == (False, False, LEAF.data()["serial_number"])
+    assert look["reason"].startswith("a run that was cut short has replaced files; valid until")
+    assert [run_main(MODULE, options | GIVEN)["changed"] for _run in range(2)] == [True, False]
+    assert run_main(MODULE, options)["good"] is True
+    assert {path.name for path in tmp_path.iterdir()} == {"www.pem", "www.key"}
 
 
 def test_words_around_the_blocks_are_no_reason_for_another_certificate(options: dict[str, Any]) -> None:
