@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from .timestamps import precise
 _log = logging.getLogger(__name__)
 
 _PREFIX = "acme-account/"
+_MAILTO = "mailto:"
 _TURN_PATIENCE = 10.0  # seconds that a write waits for another one on the same account
 
 _NAME = {"name": Field(required=True)}
@@ -220,12 +221,12 @@ class Accounts:
         active = record["account_keys"][str(record["active_key_version"])]
         fixed: dict[str, Any] = {
             "directory_url": record["directory_url"],
-            "email_contacts": sorted(record["email_contacts"]),
+            "email_contacts": _addresses(record["email_contacts"]),
             "key_type": active["key_type"],
         }
         for field, value in fixed.items():
             sent = request.get(field)
-            if request.has(field) and (sorted(sent) if isinstance(sent, list) else sent) != value:
+            if request.has(field) and (_addresses(sent) if isinstance(sent, list) else sent) != value:
                 raise invalid(f"{field} of an existing ACME account cannot be changed; only trusted_ca can")
         eab = _eab_digest(request.get("eab_kid"), request.get("eab_key"))
         if eab and eab != record.get("eab"):
@@ -245,7 +246,7 @@ class Accounts:
         return {
             "name": name,
             "directory_url": credentials.directory_url,
-            "email_contacts": [one.removeprefix("mailto:") for one in contacts],
+            "email_contacts": [one.removeprefix(_MAILTO) for one in contacts],
             "trusted_ca": credentials.trusted_ca,
             "account_url": account_url,
             "active_key_version": 0,
@@ -330,10 +331,14 @@ def _directory_url(url: str) -> str:
 
 
 def _contact(address: str) -> str:
-    bare = address.removeprefix("mailto:")
+    bare = address.removeprefix(_MAILTO)
     if not bare.partition("@")[0] or not bare.partition("@")[2] or "," in bare or " " in bare:
         raise invalid(f"email_contacts: {address!r} is not an e-mail address")
-    return f"mailto:{bare}"
+    return _MAILTO + bare
+
+
+def _addresses(contacts: Iterable[str]) -> set[str]:
+    return {one.removeprefix(_MAILTO) for one in contacts}
 
 
 def _check_trusted_ca(pem: str) -> None:

@@ -108,7 +108,10 @@ def test_only_trusted_ca_changes(server: Server, tmp_path: Any) -> None:
 def test_contacts_compare_as_a_set(bare: Server) -> None:
     contacts = ["b@example.com", "a@example.com"]
     created = bare.ok("POST", ACCOUNT, **bare.services.account(email_contacts=contacts))
-    assert bare.ok("POST", ACCOUNT, **bare.services.account(email_contacts="a@example.com,b@example.com")) == created
+    for same in ("a@example.com,b@example.com", ["mailto:a@example.com", "b@example.com"]):
+        assert bare.ok("POST", ACCOUNT, **bare.services.account(email_contacts=same)) == created
+    refusal = bare.refused("POST", ACCOUNT, **bare.services.account(email_contacts="a@example.com"))
+    assert "email_contacts of an existing ACME account cannot be changed" in refusal
 
 
 def test_a_bundle_may_say_whose_the_certificates_are(bare: Server) -> None:
