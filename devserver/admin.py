@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from .framework import Refusal, invalid
+from .messages import parse_json
 
 if TYPE_CHECKING:
     from .app import VaultApp
@@ -55,9 +55,12 @@ def admin_routes(app: VaultApp) -> list[Route]:
     def clock(method: str, given: Any) -> Any:
         if method == "POST":
             seconds = given.get("advance")
-            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds < 0:
+            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
                 raise invalid(f"advance is a number of seconds, not {seconds!r}")
-            vault.clock.advance(seconds)
+            try:
+                vault.clock.advance(seconds)
+            except ValueError as error:
+                raise invalid(f"advance: {error}") from None
         return {"now": vault.clock.now().isoformat()}
 
     def state(method: str, given: Any) -> Any:
@@ -86,8 +89,8 @@ def _endpoint(action: Callable[[str, Any], Any]) -> Callable[[Request], Any]:
 
 async def _body(request: Request) -> dict[str, Any]:
     try:
-        given = json.loads(await request.body())
-    except ValueError as error:
+        given = parse_json((await request.body()).decode("utf-8", "replace"))
+    except (ValueError, RecursionError) as error:
         raise invalid(f"the body is no JSON: {error}") from None
     if not isinstance(given, dict):
         raise invalid("the body is a JSON object")

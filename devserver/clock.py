@@ -8,6 +8,8 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 
+_CENTURY = 100 * 365 * 86400  # seconds; what expires later than that is still a date that can be told
+
 
 class ServerClock:
     """Real time plus what :meth:`advance` has added; implements ``framework.Clock``."""
@@ -25,8 +27,10 @@ class ServerClock:
         return time.monotonic() + self._advanced
 
     def advance(self, seconds: float) -> None:
-        """Move the clock forward. ValueError for a negative number of seconds."""
+        """Move the clock forward. ValueError for a negative number of seconds, and for more than a century in all."""
         if seconds < 0:
             raise ValueError(f"the clock cannot go back by {-seconds} s")
         with self._lock:
+            if seconds > _CENTURY - self._advanced:
+                raise ValueError(f"the clock cannot go ahead by {seconds} s: it has to stay within a century")
             self._advanced += seconds

@@ -151,6 +151,8 @@ def _checked(given: Mapping[str, Any]) -> Mapping[str, Any]:
     for name in ("path", "method", "location", "body_base64"):
         if given.get(name) is not None and not isinstance(given[name], str):
             raise invalid(f"{name} is a text, not {given[name]!r}")
+    if given["kind"] == "status" and not 200 <= (given.get("status") or 200) <= 599:
+        raise invalid(f"status is one of HTTP, 200 to 599, not {given['status']!r}")
     if not isinstance(given.get("headers") or {}, dict):
         raise invalid("headers map names to values")
     needed = {"redirect": "location", "status": "status", "delay": "delay"}.get(given["kind"])

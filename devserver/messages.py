@@ -50,7 +50,7 @@ class HttpRequest:
             parsed = parse_qs(self.body.decode("utf-8", "replace"), keep_blank_values=True)
             return {name: values[0] if len(values) == 1 else values for name, values in parsed.items()}
         try:
-            parameters = _parse(self.body.decode("utf-8", "replace"))
+            parameters = parse_json(self.body.decode("utf-8", "replace"))
         except ValueError as error:
             raise invalid(f"failed to parse JSON input: {error}") from None
         except RecursionError:
@@ -62,8 +62,8 @@ class HttpRequest:
         return parameters
 
 
-def _parse(text: str) -> Any:
-    """JSON as Go reads it: neither NaN nor Infinity, and U+FFFD for half of a surrogate pair."""
+def parse_json(text: str) -> Any:
+    """JSON as Go reads it: neither NaN nor Infinity (a ValueError), and U+FFFD for half of a surrogate pair."""
     parsed = json.loads(text, parse_float=_finite, parse_constant=_finite)
     if "\\u" not in text:
         return parsed

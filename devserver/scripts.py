@@ -12,6 +12,8 @@ from .framework import invalid
 
 _KEYS = ("stay", "fail", "in")
 
+_LONGEST_STAY = 366 * 86400  # seconds
+
 
 class Scripts:
     """Scripts for all orders, for those of a role, and for single ones; implements ``framework.Scripts``."""
@@ -35,8 +37,13 @@ class Scripts:
         if unknown or (order is not None and role is not None):
             raise invalid(f"a script has one of order and role, and of stay, fail and in; not {', '.join(unknown)}")
         stay = told.get("stay", {})
-        if not isinstance(stay, dict) or not all(isinstance(seconds, (int, float)) for seconds in stay.values()):
-            raise invalid("stay maps order states to seconds")
+        if not isinstance(stay, dict) or not all(
+            isinstance(seconds, (int, float)) and 0 <= seconds <= _LONGEST_STAY for seconds in stay.values()
+        ):
+            raise invalid(f"stay maps order states to seconds, {_LONGEST_STAY} at most")
+        for key in ("fail", "in"):
+            if not isinstance(told.get(key, ""), str):
+                raise invalid(f"{key} is a text, not {told[key]!r}")
         with self._lock:
             if order is not None:
                 self._orders[str(order)] = told

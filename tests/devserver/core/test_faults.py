@@ -148,6 +148,7 @@ def test_the_token_is_revoked_in_the_middle(server: RunningServer) -> None:
         ({"kind": "explode"}, "none of refuse"),
         ({}, "none of refuse"),
         ({"kind": "status"}, "needs status"),
+        ({"kind": "status", "status": 99}, "200 to 599"),
         ({"kind": "redirect"}, "needs location"),
         ({"kind": "delay"}, "needs delay"),
         ({"kind": "reset", "path": "("}, "regular expression"),
@@ -231,11 +232,13 @@ def test_the_clock_and_the_state(server: RunningServer) -> None:
     server.dev("POST", "clock", {"advance": 3600})
     assert server.request("GET", "sys/health").json()["server_time_utc"] - before >= 3600
     bad: dict[str, Any]
-    for bad in ({"advance": -1}, {"advance": "far"}, {}):
+    for bad in ({"advance": -1}, {"advance": "far"}, {"advance": 10**400}, {}):
         assert server.dev("POST", "clock", bad).status_code == 400
     state = server.dev("GET", "state").json()
     assert state["namespaces"]["root"]["kv/"] == "kv"
-    assert requests.put(f"{server.url}/dev/answers", data="no json", timeout=5).status_code == 400
+    for body in ("no json", '{"stay": {"new": Infinity}}', '{"stay": {"new": -1}}', '{"fail": 5}', "[" * 100_000):
+        assert requests.put(f"{server.url}/dev/scripts", data=body, timeout=5).status_code == 400
+    assert server.dev("GET", "scripts").json() == {"all": {}, "roles": {}, "orders": {}}
 
 
 def test_a_server_that_hangs_still_stops(make_server: Callable[..., RunningServer]) -> None:
