@@ -129,7 +129,7 @@ def plant(module: str, stage: Stage) -> list[Planted]:
         return [_proving(module, places, stage)]
     plants = [_plant(job(module, stage).options, places, stage)]
     if module == "certificate":
-        plants.append(_proving(module, places, stage))
+        plants += [_proving(module, places, stage), _own_key(module, places, stage)]
     if "destination" in specification(module) and "destination" not in job(module, stage).options:
         # A key that goes to a file is not returned.
         returning = [place for place in places if not place.startswith("destination.")]
@@ -139,6 +139,8 @@ def plant(module: str, stage: Stage) -> list[Planted]:
 
 # What a challenge is answered with, which is no option, but comes from Vault.
 KEY_AUTHORIZATION = "key authorization"
+KEY_ON_THE_HOST = "key on the host"
+NOT_TOLD_TO_VAULT = (KEY_AUTHORIZATION, KEY_ON_THE_HOST)
 PROVING = ("order_challenge_info", "order_challenge_fulfilled")
 
 
@@ -159,6 +161,17 @@ def _proving(module: str, places: list[str], stage: Stage) -> Planted:
         given |= reference
     one = _plant(given, places, stage)
     return Planted(one.options, {**one.secrets, KEY_AUTHORIZATION: asked["challenge_auth"]})
+
+
+def _own_key(module: str, places: list[str], stage: Stage) -> Planted:
+    """A job with a key that is on the host already, and stays there."""
+    key = new_key_pem()
+    path = stage.directory / f"{secrets.token_hex(8)}.key"
+    path.touch(0o600)
+    path.write_text(key)
+    given = {**job(module, stage).options, "key_source": "local", "private_key_path": str(path)}
+    one = _plant(given, places, stage)
+    return Planted(one.options, {**one.secrets, KEY_ON_THE_HOST: key})
 
 
 PROVIDERS: Mapping[str, Mapping[str, str | None]] = {

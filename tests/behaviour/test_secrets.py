@@ -26,6 +26,7 @@ from .secrets_planted import (
     ECHO,
     KEY_AUTHORIZATION,
     NO_SECRETS,
+    NOT_TOLD_TO_VAULT,
     SECRET_LOGIN_OPTIONS,
     SECRET_OPTIONS,
     SOUNDS_SECRET,
@@ -71,7 +72,7 @@ def _returns(module: str) -> dict[str, str]:
 
 def _echo(planted: dict[str, str], path: str = "") -> dict[str, Any]:
     """What a server answers that repeats all that it was told, as some proxies do."""
-    told = [marks(secret)[0] for name, secret in planted.items() if name != KEY_AUTHORIZATION]
+    told = [marks(secret)[0] for name, secret in planted.items() if name not in NOT_TOLD_TO_VAULT]
     return {"kind": "status", "status": 500, "path": path, "body": {"errors": [f"{ECHO} " + " ".join(told)]}}
 
 
