@@ -26,7 +26,6 @@ import signal
 import socket
 import struct
 import sys
-import threading
 import time
 from typing import Any, Dict, NamedTuple, NoReturn, Optional
 
@@ -248,15 +247,8 @@ def _linger(
             with contextlib.suppress(OSError):
                 socket.send_fds(visitor, [_HANDED_OVER], [handed.fileno()])
                 _say(visitor, {"challenge_type": server.challenge_type, "challenges": challenges})
-        _finish_answers()
+        server.finish()
         return
-
-
-def _finish_answers() -> None:
-    """Connections that are accepted here get their answer here."""
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread():
-            thread.join(1.0)
 
 
 # ---------------------------------------------------------------------- from one to the next

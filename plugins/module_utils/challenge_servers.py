@@ -10,7 +10,7 @@ import socket
 import socketserver
 import ssl
 import threading
-from typing import Any, Callable, ClassVar, Dict, NamedTuple, Optional, Protocol, Tuple
+from typing import Any, Callable, ClassVar, Dict, List, NamedTuple, Optional, Protocol, Tuple
 
 from .challenge_proofs import HTTP_01, TLS_ALPN_01
 from .tls_alpn import challenge_context
@@ -54,13 +54,28 @@ class ChallengeServer(Protocol):
         """Answer this challenge from now on."""
 
     def stop(self) -> None:
-        """Answer nothing any more, and close the socket."""
+        """Accept nobody any more, and close the socket."""
+
+    def finish(self) -> None:
+        """Let those who have been accepted have their answer, if it takes no longer than a moment."""
 
 
 ServerAt = Callable[[socket.socket], ChallengeServer]
 
 
-class HttpServer:
+class _Serving:
+    def __init__(self, listener: socket.socket, handler: Any) -> None:
+        self._server = _Server(listener, handler)
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    def finish(self) -> None:
+        for thread in self._server.answering:
+            thread.join(1.0)
+
+
+class HttpServer(_Serving):
     """Serves challenges of http-01: ``name`` is the path in the URL, ``value`` what is served there."""
 
     challenge_type = HTTP_01
@@ -72,13 +87,10 @@ class HttpServer:
         class Handler(_HttpHandler):
             contents = served
 
-        self._server = _Server(listener, Handler)
+        super().__init__(listener, Handler)
 
     def publish(self, name: str, value: str) -> None:
         self._contents[name] = value
-
-    def stop(self) -> None:
-        self._server.stop()
 
 
 class _HttpHandler(http.server.BaseHTTPRequestHandler):
@@ -100,7 +112,7 @@ class _HttpHandler(http.server.BaseHTTPRequestHandler):
         """Nothing is logged: a module's output is its result."""
 
 
-class TlsAlpnServer:
+class TlsAlpnServer(_Serving):
     """Serves challenges of tls-alpn-01: ``name`` is the server's name, ``value`` the digest that its certificate carries (hex)."""
 
     challenge_type = TLS_ALPN_01
@@ -120,7 +132,7 @@ class TlsAlpnServer:
                 except (OSError, ValueError, StopIteration):
                     pass  # a client that wanted something else; the ACME server says what it did not like
 
-        self._server = _Server(listener, Handler)
+        super().__init__(listener, Handler)
 
     def publish(self, name: str, value: str) -> None:
         context = challenge_context(name, value)
@@ -129,9 +141,6 @@ class TlsAlpnServer:
             connection, self._contexts.get(str(asked).lower())
         )
         self._contexts[name] = context
-
-    def stop(self) -> None:
-        self._server.stop()
 
 
 def _choose(connection: Any, context: Optional[ssl.SSLContext]) -> Optional[int]:
@@ -142,15 +151,18 @@ def _choose(connection: Any, context: Optional[ssl.SSLContext]) -> Optional[int]
 
 
 class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-    block_on_close = False
-
     def __init__(self, listener: socket.socket, handler: Any) -> None:
+        self.answering: List[threading.Thread] = []
         super().__init__(listener.getsockname(), handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
+        self.answering = [*(one for one in self.answering if one.is_alive()), thread]
+        thread.start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is not this server's trouble, and nothing may be printed beside the result."""
