@@ -8,15 +8,23 @@ import re
 from typing import Any
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST = (2**63 - 1) // 10**9  # seconds that Go's time.Duration holds: 292 years
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h|d)")
 
 
 def parse_duration(value: Any) -> int:
     """Whole seconds of ``90``, ``"90"``, ``"90s"``, ``"1h30m"`` or ``"2d"``. Raises ValueError for all else."""
+    seconds = _seconds(value)
+    if abs(seconds) > _LONGEST:
+        raise ValueError(f"time: duration longer than {_LONGEST} seconds")
+    return int(seconds)
+
+
+def _seconds(value: Any) -> float:
     if isinstance(value, bool):
         raise ValueError(f"could not parse duration from {value!r}")
     if isinstance(value, (int, float)):
-        return int(value)
+        return value
     if not isinstance(value, str):
         raise ValueError(f"could not parse duration from {type(value).__name__}")
     text = value.strip()
@@ -28,7 +36,7 @@ def parse_duration(value: Any) -> int:
     parts = _PART.findall(digits)
     if not parts or "".join(number + unit for number, unit in parts) != digits:
         raise ValueError(f"time: invalid duration {value!r}")
-    return int(sign * sum(float(number) * _SECONDS[unit] for number, unit in parts))
+    return sign * sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
 def go_duration(seconds: int) -> str:

@@ -283,6 +283,13 @@ def _string(value: Any) -> str:
 
 
 def _int(value: Any) -> int:
+    number = _whole(value)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError("value out of range")
+    return number
+
+
+def _whole(value: Any) -> int:
     if value in (None, ""):
         return 0
     if isinstance(value, (bool, int)):

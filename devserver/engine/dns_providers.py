@@ -20,6 +20,7 @@ TYPES = ("aws-route53", "azure-dns", "google-cloud-dns", "rfc2136")
 
 _PREFIX = "dns/"
 _DEFAULT_TTL = {"google-cloud-dns": "10s"}
+_LONGEST_TTL = 2**31 - 1  # seconds, RFC 2181 section 8
 _SECRETS = frozenset({"secret_access_key", "client_secret", "credentials", "tsig_secret"})
 _ENVIRONMENTS = ("AzurePublic", "AzureChina", "AzureGovernment")
 _PROPAGATION_PATIENCE = 10.0  # seconds that the test workflow waits for its record
@@ -231,8 +232,8 @@ def _check(record: dict[str, Any]) -> None:
             domains.normalise(identifier)
         except ValueError as error:
             raise invalid(f"identifiers: {error}") from None
-    if record["ttl"] <= 0:
-        raise invalid("ttl must be a positive duration")
+    if not 0 < record["ttl"] <= _LONGEST_TTL:
+        raise invalid(f"ttl must be a positive duration of at most {_LONGEST_TTL} seconds")
     if record["type"] == "rfc2136":
         for field in ("nameserver", "tsig_key_name", "tsig_secret"):
             if not record[field]:

@@ -101,6 +101,7 @@ def test_parameters_are_weakly_typed(server: RunningServer) -> None:
     ("sent", "complaint"),
     [
         ({"number": "many"}, "'number': cannot parse 'many' as int"),
+        ({"number": 2**63}, "'number': value out of range"),
         ({"flag": "perhaps"}, "flag"),
         ({"flag": {}}, "expected type 'bool'"),
         ({"wait": "soon"}, "wait"),

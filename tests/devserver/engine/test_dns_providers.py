@@ -53,6 +53,7 @@ def test_defaults(server: Server) -> None:
         ("aws-route53", {"identifiers": ["a.*.com"]}, "'a.*.com'"),
         ("aws-route53", {"ttl": "soon"}, "'ttl'"),
         ("aws-route53", {"ttl": "0s"}, "ttl must be a positive duration"),
+        ("aws-route53", {"ttl": 2**31}, "at most 2147483647 seconds"),
         ("azure-dns", {"environment": "AzureMoon"}, "AzurePublic"),
         ("google-cloud-dns", {"credentials": "S3CRET"}, "credentials is not a JSON object"),
         ("google-cloud-dns", {"credentials": '"S3CRET"'}, "credentials is not a JSON object"),
