@@ -27,6 +27,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _log = logging.getLogger("devserver")
+_BARE = (204, 304)  # statuses whose answers have no body
 _DROPPED = HttpAnswer(0)  # there is no answer, and no connection any more
 _THREADS = 64  # for handlers that talk to the network; one that hangs there shall not be in the way of others
 
@@ -179,14 +180,15 @@ async def _send_answer(send: Send, answer: HttpAnswer, *, with_body: bool) -> bo
     """Send it; False where its headers promise a longer body than there is, so that the connection has to end."""
     headers = {name.lower(): value for name, value in answer.headers}
     headers.setdefault("cache-control", "no-store")
-    if answer.body:
+    bare = answer.status in _BARE
+    if answer.body and not bare:
         headers.setdefault("content-type", "application/json")
-    if answer.status != 204 and "transfer-encoding" not in headers:
+    if not bare and "transfer-encoding" not in headers:
         headers.setdefault("content-length", str(len(answer.body)))
     encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     promised = headers.get("content-length", "")
     breaks_off = with_body and promised.isdigit() and int(promised) > len(answer.body)
     await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
-    body = answer.body if with_body else b""
+    body = answer.body if with_body and not bare else b""
     await send({"type": "http.response.body", "body": body, "more_body": breaks_off})
     return not breaks_off

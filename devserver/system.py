@@ -82,6 +82,8 @@ class SystemBackend:
     def _health(self, request: Request) -> Response:
         sealed = self._vault.sealed
         code = request.get("sealedcode") or 503 if sealed else request.get("activecode") or 200
+        if not 200 <= code <= 599:
+            raise invalid(f"{code} is no status that HTTP can answer with")
         data = {
             "initialized": True,
             "sealed": sealed,

@@ -263,6 +263,12 @@ def test_health(server: RunningServer) -> None:
     head = client.sys.read_health_status()
     assert (head.status_code, head.content) == (200, b"")
     assert server.request("GET", "sys/health?activecode=299&standbyok=true", token=None).status_code == 299
+    for code in (99, 600, 2**31):
+        assert str(code) in errors(server.request("GET", f"sys/health?activecode={code}", token=None), 400)[0]
+    with requests.Session() as connection:  # a body where there is none to be would be taken for the next answer
+        for code in (204, 304, 200):
+            bare = connection.get(f"{server.url}/v1/sys/health?activecode={code}", timeout=5)
+            assert (bare.status_code, bool(bare.content)) == (code, code == 200)
     assert client.sys.is_initialized()
     assert client.sys.read_leader_status()["ha_enabled"] is False
 
