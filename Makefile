@@ -178,7 +178,7 @@ messages: venv  ## write docs/messages.md: every error message in the code, with
 
 .PHONY: docs-tests
 docs-tests: venv apt links  ## every example of the documentation run, links, error messages
-	@$(PY) -m pytest -q $(AGAIN) tests/docs
+	@$(PY) -m pytest -q -n 2 --dist loadfile $(AGAIN) tests/docs
 
 .PHONY: matrix
 matrix: venv apt links  ## units, sanity and integration with other versions of all: README's support table (hours; MATRIX="--only 2.18")
