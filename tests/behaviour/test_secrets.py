@@ -220,6 +220,7 @@ def test_login_secrets_and_the_token_of_a_login_are_hidden(stage: Stage) -> None
 # ---------------------------------------------------------------------- as real tasks
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("keep", [False, True], ids=["", "keep remote files"])
 def test_a_playbook_betrays_nothing(
     keep: bool, stage: Stage, tmp_path: Path, run_playbook: Callable[..., Played]

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from .harness import Played, fresh_name
 from .scenarios import PREFIX
 from .secrets_planted import ECHO, found_in, witness
@@ -75,6 +77,7 @@ def _tasks(files: Path, proven: Path, dump: Path) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.timeout(240)
 def test_role_and_lookup_betray_nothing(stage: Stage, tmp_path: Path, run_playbook: Callable[..., Played]) -> None:
     # A name of its own: of the one that all tests know, others order new certificates.
     name = fresh_name()
