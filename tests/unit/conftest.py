@@ -11,7 +11,7 @@ import pytest
 import requests
 from hypothesis import settings
 
-from .running import run_main
+from .running import run_main, undocumented
 from .support import FakeVault, ManualClock
 
 # How long an example takes says more of what else the machine does; the same examples each time fail for a reason.
@@ -66,7 +66,9 @@ def run_module() -> RunModule:
 
     def run(name: str, options: Mapping[str, Any], *, check: bool = False, diff: bool = False) -> dict[str, Any]:
         connection = {"url": "http://vault.test:8200", "token": "hvs.unit"}
-        return run_main(name, {**connection, **options}, check=check, diff=diff)
+        result = run_main(name, {**connection, **options}, check=check, diff=diff)
+        assert result.get("failed") or not undocumented(name, result), f"{name} returns what it does not document"
+        return result
 
     return run
 

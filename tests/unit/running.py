@@ -46,8 +46,6 @@ def run_main(name: str, options: Mapping[str, Any], *, check: bool = False, diff
         for attribute, value in before.items():
             setattr(basic, attribute, value)
     result: dict[str, Any] = json.loads(printed.getvalue())
-    if not result.get("failed"):
-        assert not undocumented(name, result), f"{name} returns what it does not document"
     if "warnings" in result:
         # Texts until ansible-core 2.18, objects around them since.
         result["warnings"] = [one if isinstance(one, str) else one["event"]["msg"] for one in result["warnings"]]
