@@ -249,6 +249,9 @@ class VaultConnection:
             common["answer"] = envelope["data"]
         if status == 403:
             return PermissionDenied(f"{what}.", capabilities=(_CAPABILITY.get(method, "update"),), **common)
+        # Nothing there is for Vault to say: to look for an order at another server must not end with the news that there is none.
+        if status == 404 and not envelope.keys() & _OF_VAULT:
+            return UnexpectedAnswer(f"{what}. {_CHECK_URL}", **common)
         if status == 404:
             return NotFound(f"{what}. Check mount, namespace and url.", **common)
         if status in (412, 429) or status >= 500:
@@ -260,6 +263,8 @@ class VaultConnection:
                 f"{what}. The proxy wants to know who asks. Check proxies, where a user and password may stand before the host.",
                 **common,
             )
+        if not envelope.keys() & _OF_VAULT:
+            return VaultError(f"{what}. {_CHECK_URL}", **common)
         return BadRequest(
             f"{what}. {'Correct what it names.' if errors else 'Check url, mount and namespace.'}", **common
         )
@@ -352,6 +357,9 @@ class VaultConnection:
         self.settings.close()
 
 
+# Keys of what Vault says, one of which there is in each of its refusals.
+_OF_VAULT = frozenset(("errors", "data", "request_id"))
+_CHECK_URL = "Check that url is Vault's address, with the right one of http and https, and that nothing between answers for Vault."
 _RESOLUTION = re.compile(
     r"resolve|Name or service not known|Temporary failure in name|nodename nor servname|No address", re.I
 )

@@ -27,6 +27,7 @@ from ansible_collections.certops.vault_extca.plugins.module_utils.vault_errors i
     VaultError,
 )
 
+from ...conftest import RunModule
 from ...issuing import SmallCA, key_pem, pem
 from ...support import NO_CONTENT, Answer, FakeVault
 
@@ -115,6 +116,34 @@ def test_every_refusal_says_what_vault_said(vault: FakeVault, status: int, kind:
     error = caught.value
     assert f"Vault at {URL} answered {status} to GET /v1/a: 1 error occurred: * it is so; really" in str(error)
     assert (error.status, error.path, len(error.errors)) == (status, "a", 2)
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (404, "<html>404 Not Found</html>"),
+        (404, '{"message": "no Route matched with those values"}'),
+        (400, "Client sent an HTTP request to an HTTPS server."),
+        (400, ""),
+    ],
+)
+@pytest.mark.parametrize("module", ["role_info", "role", "order_info", "certificate_info"])
+def test_another_server_is_not_believed_that_there_is_nothing(
+    vault: FakeVault, run_module: RunModule, module: str, status: int, text: str
+) -> None:
+    answer = Answer(status=status, text=text)
+    vault.on("GET", "pki-external-ca/role/web", answer)
+    vault.on("GET", "pki-external-ca/role/web/cached", answer)
+    vault.on("LIST", "pki-external-ca/lookup/orders", answer)
+    options: dict[str, dict[str, Any]] = {
+        "role_info": {"name": "web"},
+        "role": {"name": "web", "state": "absent"},
+        "order_info": {},
+        "certificate_info": {"role_name": "web", "identifiers": ["www.example.com"]},
+    }
+    result = run_module(f"vault_extca_{module}", options[module])
+    assert f"answered {status} to " in result["msg"]
+    assert "with the right one of http and https, and that nothing between answers for Vault" in result["msg"]
 
 
 @pytest.mark.parametrize(
