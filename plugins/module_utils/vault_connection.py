@@ -33,6 +33,9 @@ from .vault_settings import VaultSettings, without_password
 LARGEST_ANSWER = 16 * 1024 * 1024
 _CAPABILITY = {"GET": "read", "LIST": "list", "POST": "update", "DELETE": "delete"}
 _TEXT_SHOWN = 300
+# Keys of what Vault says, one of which there is in each of its refusals.
+_OF_VAULT = frozenset(("errors", "data", "request_id"))
+_CHECK_URL = "Check that url is Vault's address, with the right one of http and https, and that nothing between answers for Vault."
 _SECRET_OPTIONS = (
     "token",
     "password",
@@ -357,9 +360,6 @@ class VaultConnection:
         self.settings.close()
 
 
-# Keys of what Vault says, one of which there is in each of its refusals.
-_OF_VAULT = frozenset(("errors", "data", "request_id"))
-_CHECK_URL = "Check that url is Vault's address, with the right one of http and https, and that nothing between answers for Vault."
 _RESOLUTION = re.compile(
     r"resolve|Name or service not known|Temporary failure in name|nodename nor servname|No address", re.I
 )
