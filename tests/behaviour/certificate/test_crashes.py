@@ -47,7 +47,7 @@ def consistent_serial(site: Site) -> int | None:
 
 @pytest.mark.parametrize("key_source", ["vault", "local"])
 @pytest.mark.parametrize("answering", ["webroot", "http-01 listen", "tls-alpn-01 listen"])
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_run_killed_at_any_step_is_finished_by_the_next_without_a_second_order(
     site: Site, request: pytest.FixtureRequest, answering: str, key_source: str
 ) -> None:
@@ -269,6 +269,7 @@ print(seen, len(serials))
 """
 
 
+@pytest.mark.timeout(300)
 def test_a_reader_sees_a_matching_pair_during_many_renewals(site: Site) -> None:
     options = site.options(fresh_name(), destination=bundle_and_pair(site))
     issued = [site.run(options | {"force": True, "return_private_key": True}) for _time in range(2)]
@@ -276,7 +277,7 @@ def test_a_reader_sees_a_matching_pair_during_many_renewals(site: Site) -> None:
     paths = [site.pair["fullchain"], site.pair["private_key"], bundle_and_pair(site)["pem_bundle"], str(stop)]
     with subprocess.Popen([sys.executable, "-c", READER, *paths], stdout=subprocess.PIPE, text=True) as reader:
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 240  # which only a busy machine takes
             for number in range(200):
                 _install(site, issued[number % 2])
                 assert time.monotonic() < deadline
