@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping, Optional, TypeVar
 
 from .extca_module import ExtcaModule, Spec
 from .resource import Change, Resource, ensure
+from .vault_errors import NotFound
+
+Found = TypeVar("Found")
 
 # Documented in plugins/doc_fragments/state.py.
 STATE: Spec = dict(state=dict(type="str", choices=["present", "absent"], default="present"))
@@ -23,6 +26,16 @@ class ResourceModule(ExtcaModule):
     def present(self) -> bool:
         """Whether the resource is to be there."""
         return bool(self.params["state"] == "present")
+
+    def find(self, read: Callable[[], Optional[Found]]) -> Optional[Found]:
+        """What there is now. Where there is no mount there is nothing, which suits who wants it gone or only asks what would be."""
+        try:
+            return read()
+        except NotFound as error:
+            if self.present and not self.check_mode:
+                raise
+            self.warn(f"Taken for a mount that is not there: {error.message}")
+            return None
 
     def ensure(self, resource: Resource, name: str, *, wanted: Mapping[str, Any], **how: Any) -> Change:
         """``resource.ensure`` in this module's state and mode."""

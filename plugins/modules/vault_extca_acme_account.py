@@ -206,7 +206,7 @@ def main() -> None:
         wanted = ACME_ACCOUNT.wanted(module.params)
         if "trusted_ca" in wanted:
             wanted["trusted_ca"] = module.option("trusted_ca", parse_bundle)
-        current = find_account(external_ca, name)
+        current = module.find(lambda: find_account(external_ca, name))
         if account_key is not None:
             wanted["key_type"] = key_type_to_import(account_key, current)
         change = module.ensure(

@@ -331,7 +331,7 @@ def main() -> None:
         wanted = wanted_of_type(kind, module.params) if module.present else {}
         if "ttl" in wanted:
             wanted["ttl"] = module.option("ttl", parse_duration)
-        current = find_provider(external_ca, kind, name)
+        current = module.find(lambda: find_provider(external_ca, kind, name))
         if module.present and current is None:
             wanted = to_create(kind, name, wanted)
         change = module.ensure(

@@ -227,7 +227,7 @@ def main() -> None:
         name, force = module.params["name"], module.params["force"]
         wanted = ROLE.wanted(module.params)
         check_dns_provider(wanted)
-        role = external_ca.role(name)
+        role = module.find(lambda: external_ca.role(name))
         change = module.ensure(
             ROLE,
             name,
