@@ -104,6 +104,7 @@ class ExtcaModule(AnsibleModule):  # type: ignore[misc]  # ansible-core ships no
 
     def __init__(self, argument_spec: Spec, **kwargs: Any) -> None:
         self._connection: Optional[VaultConnection] = None
+        self._raises_failures = False
         kwargs.setdefault("supports_check_mode", True)
         super().__init__(argument_spec={**CONNECTION, **AUTH, **MOUNT, **argument_spec}, **kwargs)
         # The option is no secret, the password of a proxy in it is one.
@@ -177,8 +178,20 @@ class ExtcaModule(AnsibleModule):  # type: ignore[misc]  # ansible-core ships no
             )
         return Patience(timeout, interval)
 
+    @contextmanager
+    def failures_raised(self) -> Iterator[None]:
+        """Within the block, ExtcaError is raised where Ansible's own functions would end the module."""
+        self._raises_failures = True
+        try:
+            yield
+        finally:
+            self._raises_failures = False
+
     def fail_json(self, msg: str, **kwargs: Any) -> Any:
         """End with a failure."""
+        if self._raises_failures:
+            told = [str(one) for one in (kwargs.get("path"), msg, kwargs.get("exception")) if one]
+            raise ExtcaError(": ".join(told))
         self._close()
         return super().fail_json(msg, **kwargs)
 

@@ -174,7 +174,8 @@ class ManyCertificates:
                 raise InvalidInput(
                     f"{path} holds the certificate of order {other} already. Put {{order_id}} into destination."
                 )
-        return deliver(destination, result, self._module.patience())
+        with self._module.failures_raised():
+            return deliver(destination, result, self._module.patience())
 
 
 def _paths(template: Optional[Mapping[str, Any]]) -> Dict[str, str]:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 import time
 from pathlib import Path
@@ -246,6 +248,23 @@ def test_each_certificate_is_written_to_files_of_its_own(
     again = run_module(MODULE, wanted)
     assert again["changed"] is False
     assert [one["files"] for one in again["certificates"].values()] == [[], [], []]
+
+
+def test_what_ansible_cannot_give_a_file_is_a_failure_of_each_order_and_loses_none(
+    vault: FakeVault, run_module: RunModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        scripted(vault, number, "completed")
+
+    def refuse(path: object, *owner: object, **how: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.lchown", refuse)
+    result = run_module(MODULE, options(2, destination=template(tmp_path), owner=str(os.getuid() + 1)))
+    assert result["failed_orders"] == IDS[:2]
+    for order_id in IDS[:2]:
+        assert "chown failed" in result["certificates"][order_id]["msg"]
+    assert list(tmp_path.glob("*.pem")) == []
 
 
 def test_check_mode_writes_nothing_and_tells_what_it_would(
