@@ -31,10 +31,13 @@ class ResourceModule(ExtcaModule):
         """What there is now. Where there is no mount there is nothing, which suits who wants it gone or only asks what would be."""
         try:
             return read()
-        except NotFound as error:
+        except NotFound:
             if self.present and not self.check_mode:
                 raise
-            self.warn(f"Taken for a mount that is not there: {error.message}")
+            self.warn(
+                f"Mount {self.params['mount']} is not there, so nothing that it would hold is. If it should be there, check mount, "
+                "namespace and url."
+            )
             return None
 
     def ensure(self, resource: Resource, name: str, *, wanted: Mapping[str, Any], **how: Any) -> Change:
