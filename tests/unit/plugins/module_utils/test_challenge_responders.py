@@ -146,7 +146,13 @@ def serving(content: str, status: int = 200, location: str = "") -> Any:
         def log_message(self, format: str, *args: Any) -> None:
             """Quiet."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(http.server.ThreadingHTTPServer):
+        def server_close(self) -> None:
+            # A loop that went on would look at whatever is opened next under the same number.
+            self.shutdown()
+            super().server_close()
+
+    server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     return server
 
