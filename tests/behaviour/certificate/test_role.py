@@ -194,6 +194,19 @@ def test_a_rolling_renewal_makes_one_order(fleet: Fleet) -> None:
         assert fleet.reloaded() == set(HOSTS)
 
 
+def test_a_good_certificate_keeps_its_permissions(fleet: Fleet) -> None:
+    name = fresh_name()
+    assert fleet.play(name).status == 0
+    fleet.certificate("one").chmod(0o666)
+    for is_first in (True, False):
+        played = fleet.play(name, mode="0644", private_key_mode="0640")
+        assert played.status == 0, played.output
+        assert {fleet.certificate(host).stat().st_mode & 0o777 for host in HOSTS} == {0o644}
+        assert {fleet.key(host).stat().st_mode & 0o777 for host in HOSTS} == {0o640}
+        assert ("changed=0" in played.output) is not is_first, played.output
+    assert fleet.site.orders() == 1
+
+
 def test_a_member_that_is_down_does_not_keep_the_others_from_their_certificate(fleet: Fleet) -> None:
     name = fresh_name()
     played = fleet.play(name, hosts="dead," + ",".join(HOSTS))
