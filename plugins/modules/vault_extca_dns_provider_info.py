@@ -98,7 +98,7 @@ dns_providers:
       returned: for the type V(aws-route53)
       sample: ""
     external_id:
-      description: External id to assume RV(dns_providers.assume_role_arn) with.
+      description: External id to assume RV(dns_providers[].assume_role_arn) with.
       type: str
       returned: for the type V(aws-route53)
       sample: ""
