@@ -16,7 +16,7 @@ options:
     default: pki-external-ca
     aliases: [engine_mount_point]
 requirements:
-  - hvac >= 0.11.1 (Python library) on the host that runs the task
+  - hvac >= 0.11.2 (Python library) on the host that runs the task
   - Vault Enterprise 2.0 or newer
 author:
   - certops.vault_extca contributors (@certops)
