@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -66,15 +67,14 @@ def under(fault: Fault, stage: Stage, pitfalls: Pitfalls, directory: Path) -> tu
     where = {"url": stage.vault.url, "token": stage.token(ttl="1h" if fault.own_token else "1d"), "timeout": 5}
     happen: Callable[[], Any] | None = None
     if fault.meanwhile is not None:
-        meanwhile = fault.meanwhile
-        happen = lambda: meanwhile(stage)  # noqa: E731
+        happen = partial(fault.meanwhile, stage)
     elif fault.harmless:
         # A standby redirects; the node that it names does not.
         harm = {"location": pitfalls.other_port, **(fault.spec or {}), "path": "", "count": 1}
         stage.bench.dev("POST", "faults", harm)
     else:
         once = {**(fault.spec or {}), "path": "/status$", "count": 1}
-        happen = lambda: stage.bench.dev("POST", "faults", once)  # noqa: E731
+        happen = partial(stage.bench.dev, "POST", "faults", once)
     if happen is not None:
         stage.bench.dev("PUT", "scripts", {"stay": SLOW})
     folder = directory / "files"
