@@ -42,7 +42,8 @@ def test_what_is_given_is_installed_once(options: dict[str, Any], tmp_path: Path
     assert (predicted["changed"], len(predicted["files"])) == (True, 2)
     assert list(tmp_path.iterdir()) == []
     first = run_main(MODULE, options | GIVEN, diff=True)
-    assert predicted == first | {"invocation": predicted["invocation"]}
+    # Which arguments a module was called with, not every ansible-core tells.
+    assert {**predicted, "invocation": None} == {**first, "invocation": None}
     assert (first["changed"], first["good"]) == (True, True)
     assert first["diff"] == {"before": {}, "after": {key: first[key] for key in first["diff"]["after"]}}
     assert "PRIVATE KEY" not in str(first["diff"])
