@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ..framework import MountContext
@@ -119,7 +119,7 @@ class Steps:
                 "order_url": url,
                 "finalize_url": body["finalize"],
                 "authorization_urls": tuple(body["authorizations"]),
-                "expires": self._told(body.get("expires")) or _deadline(order),
+                "expires": from_text(body.get("expires")) or _deadline(order),
             },
         )
 
@@ -161,7 +161,7 @@ class Steps:
             identifier=identifier,
             url=url,
             status=status,
-            expires=self._told(body.get("expires")) or order.expires,
+            expires=from_text(body.get("expires")) or order.expires,
             challenges=challenges,
             provider=provider,
             needed=status != "valid",
@@ -217,7 +217,7 @@ class Steps:
         with self._accounts.client(order.account_name) as acme:
             for one in _open(order):
                 body = acme.read(one.url)
-                changed = with_authorization(changed, _refreshed(one, body, self._told(body.get("expires"))))
+                changed = with_authorization(changed, _refreshed(one, body))
                 if body["status"] in _SETTLED:
                     problems.append(
                         f"authorization status is {body['status'].capitalize()} for identifier "
@@ -338,13 +338,6 @@ class Steps:
     def _now(self) -> datetime:
         return self._context.clock.now()
 
-    def _told(self, text: str | None) -> datetime | None:
-        """A moment that the ACME server tells, by this Vault's clock: a test may have moved that ahead, and the server's stands still."""
-        moment = from_text(text)
-        if moment is None:
-            return None
-        return moment + timedelta(seconds=round((self._now() - datetime.now(UTC)).total_seconds()))
-
 
 def _deadline(order: Order) -> datetime:
     return order.expires or order.creation + PATIENCE_WITHOUT_EXPIRY
@@ -362,13 +355,13 @@ def _automated(order: Order) -> Iterable[Authorization]:
     return (one for one in _open(order) if one.provider is not None)
 
 
-def _refreshed(authorization: Authorization, body: Mapping[str, Any], expires: datetime | None) -> Authorization:
+def _refreshed(authorization: Authorization, body: Mapping[str, Any]) -> Authorization:
     """The authorization with what the ACME server now says of it; what it does not repeat stays."""
     told = {one["url"]: one for one in body.get("challenges") or ()}
     return replace(
         authorization,
         status=body["status"],
-        expires=expires or authorization.expires,
+        expires=from_text(body.get("expires")) or authorization.expires,
         challenges=tuple(
             replace(one, status=told[one.url]["status"], error=_error_of(told[one.url])) if one.url in told else one
             for one in authorization.challenges

@@ -70,15 +70,6 @@ def test_an_order_that_nobody_fulfils_expires(server: Server) -> None:
     assert server.status(order_id)["order_status"] == "expired"
 
 
-def test_an_order_that_is_made_after_the_clock_was_moved_has_its_time(server: Server) -> None:
-    server.vault.clock.advance(48 * 3600)
-    order_id = server.order(fresh())
-    status = server.wait(order_id, "awaiting-challenge-fulfillment")
-    assert status["expires"] > status["creation_date"]
-    server.fulfil(order_id, status["identifiers"][0])
-    server.wait(order_id, "completed")
-
-
 def test_an_order_that_never_reached_the_ca_expires(servers: Callable[..., Server], services: Services) -> None:
     server = servers(services)
     server.prepare()
