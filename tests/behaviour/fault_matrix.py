@@ -157,7 +157,7 @@ class Matrix:
         for _attempt in range(2):
             prepared = self._slow_job(module, slow)
             if fault.own_token:
-                prepared.options["token"] = self._stage.token(ttl="1h")
+                prepared.options["token"] = self._stage.token(ttl="10m")
             result = self._run(module, fault, prepared, {"wait_timeout": SKIPPED_PATIENCE}, happen)
             if happened:
                 break
@@ -195,7 +195,7 @@ class Matrix:
         prepared = self._untouched.pop(module, None) or job(module, self._stage)
         options = {name: value for name, value in prepared.options.items() if name != "token"}
         if fault.own_token:
-            options["token"] = self._stage.token(ttl="1h")
+            options["token"] = self._stage.token(ttl="10m")
         return replace(prepared, options=options)
 
     def _run(

@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from .fault_matrix import (
     render,
     role_cell,
     role_letter,
+    staged,
     words_of,
 )
 from .fault_table import FAULTS
@@ -37,6 +38,13 @@ from .scenarios import PREFIX, job
 from .stage import Stage
 
 STALE = "docs/faults.md does not say so; look at the difference, and if it is meant, run: make fault-table"
+
+
+@pytest.fixture(scope="module", name="_staged")
+def _staged_for_this_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Pitfalls]]:
+    """A stage of its own, since faults leave orders behind that others would find."""
+    with staged(tmp_path_factory.mktemp("stage")) as both:
+        yield both
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +170,7 @@ def test_every_row_and_every_column_as_a_real_task(
             met = f"^(sys/mounts|{mount}/)" if module == "mount" else f"^{mount}/"
             stage.bench.dev("POST", "faults", {**(fault.spec or {}), "path": met})
         if fault.own_token:
-            options["token"] = stage.token(ttl="1h")
+            options["token"] = stage.token(ttl="10m")
         tasks.append(_task(fault.title, f"{PREFIX}{module}", options))
     results = _results(tasks, run_playbook, tmp_path)
     for fault, result in zip(faults, results, strict=True):
@@ -190,7 +198,7 @@ def test_the_lookup_fails_with_cause_and_remedy_as_a_real_task(
         else:
             stage.bench.dev("POST", "faults", {**(fault.spec or {}), "path": f"^look-{number}/"})
         if fault.own_token:
-            options["token"] = stage.token(ttl="1h")
+            options["token"] = stage.token(ttl="10m")
         given = ", ".join(f"{name}={json.dumps(value)}" for name, value in options.items())
         look = f"{{{{ lookup('certops.vault_extca.certificate', 'www.example.com', {given}) }}}}"
         looks.append({"name": fault.title, "ansible.builtin.debug": {"msg": look}})

@@ -108,6 +108,7 @@ class Fleet:
         for host in HOSTS:
             (self.folder(host) / "reloaded").unlink(missing_ok=True)
         environment = {"ANSIBLE_FORKS": "3", "ANSIBLE_GATHERING": "explicit", "ANSIBLE_SSH_ARGS": "-F /dev/null"}
+        environment["ANSIBLE_PIPELINING"] = "true"  # saves a third of the time, here as elsewhere
         return play(yaml.safe_dump([lines]), self.site.directory, self.site.bench, *arguments, environment=environment)
 
     def reloaded(self) -> set[str]:
