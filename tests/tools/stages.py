@@ -70,9 +70,9 @@ def _integration(shard: int) -> list[str]:
 def all_stages() -> list[Stage]:
     """Longest first, so that the two workers end at about the same time."""
     return [
+        Stage("behaviour", _make("behaviour")),
         Stage("integration-1", _integration(1)),
         Stage("integration-2", _integration(2)),
-        Stage("behaviour", _make("behaviour")),
         Stage("sanity", _make("sanity")),
         Stage("devserver-tests", _make("devserver-tests")),
         Stage("ecosystem", _make("ecosystem")),
