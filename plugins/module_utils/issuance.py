@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 from datetime import datetime
-from typing import Callable, List, NamedTuple, Optional, Sequence, cast
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, cast
 
 from . import order_states
 from .certificates import CertificateFacts
@@ -233,7 +233,7 @@ def answer_challenges(
         raise failure(order, reference, waited.elapsed, waited.polls, waited.trouble)
     if order_states.is_terminal(order["order_status"]):
         return
-    chosen = {identifier: _responder(order, identifier, challenges) for identifier in unfulfilled(order)}
+    chosen = _responders(order, challenges)
     for identifier, responder in chosen.items():
         proof = describe(external_ca, reference, identifier, responder.challenge_type, left(), clock=clock)
         # Written down before it is done, so that a run that is killed leaves nothing unknown behind.
@@ -250,6 +250,27 @@ def answer_challenges(
 
 def _needs_somebody(order: Order) -> bool:
     return order["order_status"] == order_states.AWAITING_CHALLENGE_FULFILLMENT and bool(unfulfilled(order))
+
+
+def _responders(order: Order, challenges: Challenges) -> Dict[str, Responder]:
+    """What is answered here, and by whom. Raises InvalidInput where somebody is needed and nothing here can do it.
+
+    Some Vaults do not say which names their DNS providers prove. There, a name that could be such a one is left to Vault, as
+    long as the order waits for something that is done here.
+    """
+    chosen: Dict[str, Responder] = {}
+    left_to_vault: Optional[InvalidInput] = None
+    for identifier in unfulfilled(order):
+        try:
+            chosen[identifier] = _responder(order, identifier, challenges)
+        except InvalidInput as error:
+            rows = order["challenges"][identifier]
+            if not any(row["challenge_type"] == DNS_01 and row["requires_manual_fulfillment"] is None for row in rows):
+                raise
+            left_to_vault = error
+    if left_to_vault is not None and not chosen:
+        raise left_to_vault
+    return chosen
 
 
 def _responder(order: Order, identifier: str, challenges: Challenges) -> Responder:

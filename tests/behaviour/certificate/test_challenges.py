@@ -83,6 +83,31 @@ def test_dns_01_is_left_to_vaults_provider(site: Site) -> None:
         assert not any("fulfilled-challenge" in call for call in site.calls())
 
 
+@pytest.mark.parametrize("answer", ["present", "absent"])
+def test_vaults_provider_proves_some_names_and_this_host_the_others(site: Site, answer: str) -> None:
+    with (
+        Bind() as bind,
+        Pebble(site.bench.ca, PebbleOptions(dns_server=bind.server, http_port=site.bench.pebble.http_port)) as pebble,
+    ):
+        key, (by_vault, by_hand) = next(iter(bind.keys.values())), bind.dynamic_zones
+        site.engine.api(
+            "POST", "config/acme-account/dns", site.bench.account_fields(directory_url=pebble.directory_url)
+        )
+        provider = {
+            "identifiers": [by_vault, f"*.{by_vault}"],
+            "nameserver": bind.server,
+            "tsig_key_name": key.name,
+            "tsig_secret": key.secret,
+            "tsig_algorithm": key.algorithm,
+        }
+        site.engine.api("POST", "config/dns/rfc2136/bind", provider)
+        site.engine.write_role("hybrid", acme_account_name="dns", allowed_domains=[by_vault, by_hand])
+        with site.bench.answers({"OQ-19": answer}):
+            names = [f"*.{by_vault}", f"www.{by_hand}"]
+            result = site.run(site.options(*names, role_name="hybrid"))
+        assert result["identifiers"] == names
+
+
 @pytest.mark.parametrize("challenge_type", ["http-01", "tls-alpn-01"])
 def test_a_type_without_a_way_to_answer_is_refused_before_anything_is_ordered(site: Site, challenge_type: str) -> None:
     result = site.run(site.options(fresh_name(), challenge_type=challenge_type, http_01=None), fails=True)
