@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import re
 from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, TypeVar
@@ -109,6 +111,10 @@ class ExtcaModule(AnsibleModule):  # type: ignore[misc]  # ansible-core ships no
         super().__init__(argument_spec={**CONNECTION, **AUTH, **MOUNT, **argument_spec}, **kwargs)
         # The option is no secret, the password of a proxy in it is one.
         self.no_log_values.update(_PASSWORD_IN_URL.findall(str(self.params["proxies"])))
+        # A process this short gains nothing from looking for cycles while libraries such as hvac load, nor once more at its
+        # end, where that would be a sixth of all that the process costs.
+        gc.set_threshold(50_000)
+        atexit.register(gc.freeze)
 
     @contextmanager
     def external_ca(self) -> Iterator[ExternalCA]:
