@@ -31,7 +31,8 @@ demo: venv apt links  ## from nothing to an issued certificate, against a develo
 	@$(PY) -m tests.tools.demo
 
 .PHONY: test
-test: venv apt links  ## everything below, two stages at a time, with a table of times
+test: venv links  ## everything below, two stages at a time, with a table of times
+	@tests/tools/apt.sh chromium  # once for all stages: two at a time would wait for each other's lock
 	@$(PY) -m tests.tools.stages
 
 # Every linter has its say, whatever the others found.
@@ -101,7 +102,7 @@ ecosystem: venv apt links  ## progress on terminals, the report, jobs under ansi
 	    --ignore-glob 'tests/ecosystem/test_*browser.py' --ignore tests/ecosystem/test_neighbours.py
 
 .PHONY: browser
-browser: venv links  ## the report's page and the documentation in Debian's Chromium; screenshots in build/screenshots
+browser: venv apt links  ## the report's page and the documentation in Debian's Chromium; screenshots in build/screenshots
 	@tests/tools/apt.sh chromium
 	@$(PY) -m pytest -q -s $(AGAIN) tests/ecosystem/test_browser.py tests/ecosystem/test_site_browser.py
 

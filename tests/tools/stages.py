@@ -78,6 +78,7 @@ def all_stages() -> list[Stage]:
         Stage("ecosystem", _make("ecosystem")),
         Stage("units", _make("units")),
         Stage("docs-tests", _make("docs-tests")),
+        Stage("browser", _make("browser")),
         Stage("lint", _make("lint")),
         Stage("build", _make("build")),
         Stage(
