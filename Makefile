@@ -152,7 +152,7 @@ $(STAMP): requirements.txt $(wildcard tests/requirements*.txt)
 	@touch $@
 
 .PHONY: apt
-apt:  ## Debian's pebble, bind9, nginx, openssl and shellcheck, where missing (root or sudo)
+apt:  ## Debian's pebble, bind9, nginx, openssh, openssl and shellcheck, where missing (root or sudo)
 	@tests/tools/apt.sh
 
 .PHONY: links

@@ -21,6 +21,7 @@ import pytest
 import yaml
 
 from tests.behaviour.harness import Engine, fresh_name, play
+from tests.testbed import Sshd
 from tests.tools.ansible_test import home
 from tests.tools.tree import BUILD, REPOSITORY
 
@@ -264,6 +265,33 @@ def test_other_connections_and_users(slow: Engine, tmp_path: Path) -> None:
         output, result = run(slow, tmp_path, text)
     assert are_shown(lines(output), lasting=STATES), output
     assert result["order_status"] == "completed"
+    assert leftovers(order_id) == []
+
+
+@pytest.fixture(scope="module")
+def far() -> Iterator[Sshd]:
+    """A host that is reached over the network."""
+    with Sshd() as running:
+        yield running
+
+
+@pytest.mark.parametrize("pipelining", [False, True])
+def test_over_ssh(slow: Engine, far: Sshd, tmp_path: Path, pipelining: bool) -> None:
+    order_id = slow.order()
+    variables = {
+        **far.host_variables(),
+        "ansible_ssh_pipelining": pipelining,
+        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+    }
+    # Modules read the environment of the host that they run on.
+    environment = {"VAULT_ADDR": slow.bench.vault.url, "VAULT_TOKEN": slow.bench.vault.token}
+    text = playbook(slow, order_id, delegate_to="far", vars=variables, environment=environment)
+    with fulfilled_later(slow, order_id):
+        output, result = run(slow, tmp_path, text)
+    assert are_shown(lines(output), lasting=STATES), output
+    assert {one["host"] for one in lines(output)} == {"localhost"}
+    assert result["order_status"] == "completed"
+    assert "Accepted publickey" in far.log.read_text()
     assert leftovers(order_id) == []
 
 

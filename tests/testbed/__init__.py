@@ -15,6 +15,7 @@ from .nginx import Nginx
 from .pebble import Pebble, PebbleOptions
 from .ports import free_port
 from .process import Service, ServiceError
+from .sshd import Sshd
 from .testbed import Testbed, TestbedOptions
 from .tls import PrivateCa, ServerCertificate
 
@@ -29,6 +30,7 @@ __all__ = [
     "ServerCertificate",
     "Service",
     "ServiceError",
+    "Sshd",
     "Testbed",
     "TestbedOptions",
     "TsigKey",

@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: certops.vault_extca contributors
 #
-# Installs the Debian packages that the demo and the tests start: an ACME server, a DNS server, web servers,
-# openssl and shellcheck, and the packages of the programs given as arguments. Installs only what is missing, starts no service, and needs root (or sudo without a
-# password) only where something is missing.
+# Installs the Debian packages that the demo and the tests start: an ACME server, a DNS server, web servers, an SSH
+# server, openssl and shellcheck, and the packages of the programs given as arguments. Installs only what is missing,
+# starts no service, and needs root (or sudo without a password) only where something is missing.
 set -euo pipefail
 
 declare -A package_of=(
     [pebble]=pebble [pebble-challtestsrv]=pebble [named]=bind9 [nginx]=nginx-light
     [haproxy]=haproxy [openssl]=openssl [shellcheck]=shellcheck [ssh-keygen]=openssh-client
+    [sshd]=openssh-server
 )
 for program in "$@"; do
     package_of[$program]=$program
