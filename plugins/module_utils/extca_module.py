@@ -16,14 +16,13 @@ from ansible.module_utils.common.parameters import remove_values
 from .certificates import csr_block, csr_identifiers
 from .external_ca import ExternalCA, OrderReference, parse_order_reference
 from .identifiers import normalise_identifiers
-from .polling import Patience
+from .polling import Patience, parse_wait_timeout
 from .vault_auth import AUTH_METHODS
 from .vault_connection import VaultConnection
 from .vault_errors import ExtcaError, InvalidInput, MissingLibrary, PermissionDenied
 
 Spec = Dict[str, Any]
 
-_LONGEST_WAIT = 365 * 86400
 # Shorter lines of a PEM key are its markers or its end, and of other secrets too common to be censored everywhere.
 _SHORTEST_KEY_LINE = 40
 _PASSWORD_IN_URL = re.compile(r"://[^/@:]*:([^/@]+)@")
@@ -173,11 +172,11 @@ class ExtcaModule(AnsibleModule):  # type: ignore[misc]  # ansible-core ships no
 
     def patience(self) -> Patience:
         """The options of waiting."""
-        timeout, interval = self.params["wait_timeout"], self.params["poll_interval"]
-        if timeout < 0:
-            raise InvalidInput(f"wait_timeout {timeout} is negative; write seconds from 0 on.")
-        if timeout > _LONGEST_WAIT:
-            raise InvalidInput(f"wait_timeout {timeout} is longer than {_LONGEST_WAIT} seconds, which are a year.")
+        interval = self.params["poll_interval"]
+        try:
+            timeout = parse_wait_timeout(self.params["wait_timeout"])
+        except ValueError as error:
+            raise InvalidInput(f"{error}.") from None
         if interval is not None and not 0.1 <= interval <= 3600:
             raise InvalidInput(
                 f"poll_interval {interval:g} is not between 0.1 and 3600 seconds; leave it out to adapt."

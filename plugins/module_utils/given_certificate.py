@@ -15,7 +15,7 @@ from .certificates import BadCertificate, check_certificate, summary
 from .destination import Destination, Written
 from .durations import RenewBefore, parse_renew_before
 from .identifiers import normalise_identifiers
-from .polling import Patience
+from .polling import Patience, parse_wait_timeout
 from .vault_errors import InvalidInput
 
 
@@ -25,6 +25,7 @@ def files_of_certificate(module: AnsibleModule, now: Optional[datetime] = None) 
     try:
         identifiers = normalise_identifiers(params["identifiers"])
         renew_before = parse_renew_before(params["renew_before"])
+        patience = Patience(parse_wait_timeout(params["wait_timeout"]))
     except ValueError as error:
         raise InvalidInput(f"{error}.") from None
     destination = Destination(module)
@@ -41,7 +42,7 @@ def files_of_certificate(module: AnsibleModule, now: Optional[datetime] = None) 
             "and pkcs12 out of destination."
         )
     material = _given(params, identifiers)
-    written = destination.install(material, identifiers[0], Patience(params["wait_timeout"]))
+    written = destination.install(material, identifiers[0], patience)
     found = destination.predict(material, identifiers[0]) if module.check_mode else destination.read()
     return _result(module, decision, decide(destination.paths, found, wanted, now), written, renew_before)
 

@@ -28,6 +28,7 @@ JITTER_AT_LONGEST = 0.01
 SPREAD = 1.0
 # Less than this before the deadline is the deadline: clocks and sums of pauses are not exact.
 INSTANT = 0.001
+LONGEST_WAIT = 365 * 86400
 
 Value = TypeVar("Value")
 
@@ -54,6 +55,15 @@ class Patience(NamedTuple):
 
     timeout: float
     interval: Optional[float] = None
+
+
+def parse_wait_timeout(seconds: int) -> int:
+    """Seconds to wait at most, as an option gives them. Raises ValueError for less than none and more than a year."""
+    if seconds < 0:
+        raise ValueError(f"wait_timeout {seconds} is negative; write seconds from 0 on")
+    if seconds > LONGEST_WAIT:
+        raise ValueError(f"wait_timeout {seconds} is longer than {LONGEST_WAIT} seconds, which are a year")
+    return seconds
 
 
 class Schedule:

@@ -105,6 +105,8 @@ def test_a_host_without_the_library_is_told(options: dict[str, Any], monkeypatch
         ({"identifiers": ["example.org"]}, "the certificate is for www.example.com, not for example.org"),
         ({"identifiers": ["192.0.2.1"]}, "is an IP address"),
         ({"renew_before": "often"}, "neither a duration nor a share"),
+        ({"wait_timeout": -1}, "wait_timeout -1 is negative; write seconds from 0 on."),
+        ({"wait_timeout": 366 * 86400}, "is longer than 31536000 seconds, which are a year."),
     ],
 )
 def test_what_does_not_fit_is_not_installed(
