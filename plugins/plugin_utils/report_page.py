@@ -8,7 +8,7 @@ import math
 from datetime import datetime, timedelta
 from typing import Any, Dict, List, Mapping
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, TemplateError
 
 from ..module_utils.durations import parse_moment
 
@@ -18,12 +18,20 @@ SHOWN = ("good", "due", "expired")
 
 
 def render(report: Mapping[str, Any], template: str) -> str:
-    """The page. ``template`` is Jinja; every value that it prints is escaped."""
+    """The page. ``template`` is Jinja; every value that it prints is escaped. Raises ValueError for one that cannot be filled."""
+    values = {
+        "report": report,
+        "timeline": timeline(report),
+        "rows": [_with_bar(row, report) for row in report["orders"]],
+    }
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page = environment.from_string(template)
-    return page.render(
-        report=report, timeline=timeline(report), rows=[_with_bar(row, report) for row in report["orders"]]
-    )
+    try:
+        return environment.from_string(template).render(values)
+    except TemplateError as error:
+        line = getattr(error, "lineno", None)
+        raise ValueError(
+            f"the template cannot be filled{f', line {line}' if line else ''}: {str(error.message).rstrip('.')}"
+        ) from None
 
 
 def timeline(report: Mapping[str, Any]) -> Dict[str, Any]:

@@ -304,3 +304,28 @@ def test_the_filters_say_what_is_wrong() -> None:
     assert filters["order_report"]([source])["orders"] == []
     with pytest.raises(AnsibleFilterError, match=r"certops\.vault_extca\.order_report: .*soon"):
         filters["order_report"]([source], renew_before="soon")
+
+
+WRONG: list[tuple[str, tuple[Any, ...], str]] = [
+    ("order_report", ("main",), "It takes a list of dictionaries with name, mount and orders"),
+    ("order_report", ([{"name": "main", "orders": []}, {"name": "b"}],), "the key 'orders' is missing. It takes"),
+    ("order_report", ([{"name": "m", "mount": "m", "orders": [{"order_id": "1", "not_before": 5}]}],), "It takes"),
+    ("order_report_csv", ([],), "It takes what the filter certops.vault_extca.order_report returns."),
+    ("order_report_csv", ({},), "the key 'orders' is missing. It takes what the filter"),
+    ("order_report_csv", ({"orders": [{"source": "main"}]},), "the key 'namespace' is missing."),
+    ("order_report_renewals", (None,), "It takes what the filter"),
+    ("order_report_renewals", ({"orders": ["a"]},), "It takes what the filter"),
+    ("order_report_page", ({"orders": []}, "x"), "the key 'generated' is missing. It takes what the filter"),
+    ("order_report_page", (report_on([]), "{{ x.y }}"), "the template cannot be filled: 'x' is undefined."),
+    ("order_report_page", (report_on([]), "\n{% if %}"), "the template cannot be filled, line 2: "),
+    ("order_report_page", (report_on([]), None), "and the text of a template."),
+    ("order_report_page", (report_on([]),), "argument: 'template'. It takes"),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "complaint"), WRONG)
+def test_what_is_no_report_is_refused_in_words(name: str, given: tuple[Any, ...], complaint: str) -> None:
+    with pytest.raises(AnsibleFilterError) as caught:
+        FilterModule().filters()[name](*given)
+    assert str(caught.value).startswith(f"certops.vault_extca.{name}: ")
+    assert complaint in str(caught.value)
