@@ -26,8 +26,8 @@ from ansible_collections.certops.vault_extca.plugins.module_utils import progres
 from tests.ecosystem.neighbours import mistakes
 from tests.testbed import Testbed, TestbedOptions
 from tests.testbed.ports import free_port
-from tests.tools.ansible_test import home
-from tests.tools.tree import BUILD, REPOSITORY
+from tests.tools.output import output
+from tests.tools.tree import REPOSITORY
 
 from .commands import ELSEWHERE, Command, commands
 from .examples import blocks
@@ -44,31 +44,13 @@ class Desk:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "VAULT_"))}
-        return {
-            **kept,
-            "HOME": str(home()),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PYTHONPATH": str(REPOSITORY),
-            "ANSIBLE_COLLECTIONS_PATH": str(BUILD / "links"),
-            "VAULT_ADDR": self.testbed.vault.url,
-            "VAULT_TOKEN": self.testbed.vault.token,
-        }
+        """What a page has its reader export, and where Python finds this repository's packages."""
+        vault = self.testbed.vault
+        return {"PYTHONPATH": str(REPOSITORY), "VAULT_ADDR": vault.url, "VAULT_TOKEN": vault.token}
 
     def type(self, line: str) -> str:
         """The output of a command that succeeds."""
-        done = subprocess.run(
-            ["/bin/bash", "-c", line],
-            cwd=self.directory,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
+        return output("/bin/bash", "-c", line, directory=self.directory, environment=self.environment)
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +64,9 @@ def _demo(_desk: Desk, _command: Command) -> None:
     """What the target runs, once it has set up what these tests have as well."""
     assert "demo: venv apt links" in (REPOSITORY / "Makefile").read_text()
     demo = [sys.executable, "-m", "tests.tools.demo"]
-    output = subprocess.run(demo, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
-    assert "subject=CN = www.example.com" in output
-    assert "a second run changed nothing, and nothing is left running" in output
+    told = output(*demo)
+    assert "subject=CN = www.example.com" in told
+    assert "a second run changed nothing, and nothing is left running" in told
 
 
 def _matrix(desk: Desk, command: Command) -> None:
@@ -100,7 +82,7 @@ def _development_vault(desk: Desk, command: Command) -> None:
     port = free_port()
     line = command.text.replace(".venv/bin/python", sys.executable).replace(":8200", f":{port}")
     with subprocess.Popen(
-        shlex.split(line), cwd=REPOSITORY, env=desk.environment, stdout=subprocess.PIPE, text=True
+        shlex.split(line), cwd=REPOSITORY, env={**os.environ, **desk.environment}, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout
         ready = process.stdout.readline().strip()
@@ -136,8 +118,7 @@ def _around_a_playbook(desk: Desk, command: Command) -> None:
     ]
     text = yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}])
     (desk.directory / "your-playbook.yml").write_text(text)
-    output = desk.type(command.text.replace(".venv/bin/python", sys.executable))
-    assert "changed=2" in output
+    assert "changed=2" in desk.type(command.text.replace(".venv/bin/python", sys.executable))
     assert not (desk.directory / "testbed.json").exists()
 
 
@@ -253,7 +234,7 @@ def test_every_block_is_of_a_kind_that_something_runs() -> None:
 
 
 def test_files_to_be_copied_are_all_accounted_for() -> None:
-    """Policies are proven by tests/behaviour, what is AWX's by tests/ecosystem; DNS tasks need other people's name servers."""
+    """Policies are proven by tests/behaviour, what is AWX's by tests/ecosystem; and DNS tasks by make neighbours."""
     awx = {"configure.yml", "credential_types.yml", "execution-environment.yml"}
     present = {
         path.relative_to(REPOSITORY / "docs" / "awx").as_posix() for path in REPOSITORY.glob("docs/awx/**/*.yml")
@@ -268,7 +249,7 @@ def test_files_to_be_copied_are_all_accounted_for() -> None:
 
 @pytest.mark.parametrize("path", sorted(REPOSITORY.glob("roles/*/examples/*")), ids=lambda path: path.stem)
 def test_tasks_for_name_servers_fit_their_modules(path: Path) -> None:
-    """Route 53 is not here, and so these are held against the modules' options; make neighbours runs those for RFC 2136."""
+    """Those modules are not here, and so their options are what is looked at; make neighbours runs the tasks."""
     for task in yaml.safe_load(path.read_text()):
         ((module, options),) = ((key, value) for key, value in task.items() if "." in key)
         assert mistakes(module, options) == []

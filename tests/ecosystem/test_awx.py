@@ -5,10 +5,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 import venv
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from packaging.requirements import Requirement
 
 from tests.behaviour.harness import Engine, fresh_name
 from tests.tools.ansible_test import home
+from tests.tools.output import output
 from tests.tools.tree import BUILD, REPOSITORY
 
 from .neighbours import mistakes
@@ -128,28 +126,11 @@ def test_credential_types_inject_what_they_ask(number: int) -> None:
     )
 
 
-def run(*command: str, directory: Path, **environment: str) -> str:
-    """The output of a command that succeeds."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        command,
-        cwd=directory,
-        env={**os.environ, "PATH": path, "HOME": str(home()), **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
 @pytest.mark.parametrize("definition", ["meta/execution-environment.yml", "docs/awx/execution-environment.yml"])
 def test_builder_takes_the_definitions(definition: str, tmp_path: Path) -> None:
     for name in ("requirements.txt", "bindep.txt", "meta/execution-environment.yml", definition):
         (tmp_path / Path(name).name).write_text((REPOSITORY / name).read_text())
-    run(
+    output(
         "ansible-builder",
         "create",
         "--file",
@@ -175,8 +156,8 @@ def test_builder_finds_what_the_collection_needs(tmp_path: Path) -> None:
     """What ansible-builder does inside of an image: look into the collections that are there."""
     (tmp_path / "ansible_collections" / "certops").mkdir(parents=True)
     (tmp_path / "ansible_collections" / "certops" / "vault_extca").symlink_to(REPOSITORY)
-    output = run("ansible-builder", "introspect", str(tmp_path), directory=tmp_path)
-    found = yaml.safe_load(output.split("---", 1)[-1])
+    told = output("ansible-builder", "introspect", str(tmp_path), directory=tmp_path)
+    found = yaml.safe_load(told.split("---", 1)[-1])
     python = {Requirement(line.split("  #")[0].strip()).name for line in found["python"]}
     assert {"hvac", "cryptography"} <= python
     assert any("openssl" in str(line) for line in found["system"])
@@ -232,10 +213,10 @@ def test_an_environment_of_only_what_is_declared_runs_the_collection(engine: Eng
     script = tmp_path / "ee" / "bin" / "ansible-playbook"
     script.write_text(f"#!{python}\nimport sys\nfrom ansible.cli.playbook import main\nsys.exit(main())\n")
     script.chmod(0o755)
-    output = run(python, "-m", "ansible_runner", "run", str(private), "-p", "playbook.yml", directory=tmp_path)
-    assert re.search(r"ok=2 +changed=1 +unreachable=0 +failed=0", output), output
+    told = output(python, "-m", "ansible_runner", "run", str(private), "-p", "playbook.yml", directory=tmp_path)
+    assert re.search(r"ok=2 +changed=1 +unreachable=0 +failed=0", told), told
     assert "BEGIN CERTIFICATE" in certificate.read_text()
-    assert "BEGIN" not in output
+    assert "BEGIN" not in told
 
 
 def _with_dependencies(names: list[str]) -> set[str]:
