@@ -116,13 +116,18 @@ bench: venv apt links $(PEERS)/.installed  ## speed, beside community.hashi_vaul
 	@PYTHONPATH=.:$(LINKS) $(PY) -m tests.bench
 
 .PHONY: neighbours
-neighbours: venv apt links $(PEERS)/.installed  ## examples that need awx.awx or community.general, run with them (installs Ansible's package)
+neighbours: venv apt links $(PEERS)/.neighbours  ## examples that need awx.awx, amazon.aws or community.general, with them (installs Ansible's package)
 	@$(PY) -m pytest -q $(AGAIN) tests/ecosystem/test_neighbours.py
 
 $(PEERS)/.installed: tests/bench/requirements.txt
 	@[ -x $(PEERS)/bin/python ] || $(PYTHON) -m venv $(PEERS)
 	@echo "peers: installing tests/bench/requirements.txt"
 	@$(PEERS)/bin/python -m pip install -q --disable-pip-version-check -r tests/bench/requirements.txt
+	@touch $@
+
+$(PEERS)/.neighbours: tests/ecosystem/requirements.txt $(PEERS)/.installed
+	@echo "peers: installing tests/ecosystem/requirements.txt"
+	@$(PEERS)/bin/python -m pip install -q --disable-pip-version-check -r tests/ecosystem/requirements.txt
 	@touch $@
 
 .PHONY: soak
