@@ -43,8 +43,12 @@ options:
     type: int
   retries:
     description:
-      - How often a request that fails (refused, reset, status 412, 500, 502 or 503) is repeated; V(0) never repeats.
+      - How often a request that fails (refused, reset, status 412, 500, 502 or 503, or one that says when to come back) is repeated;
+        V(0) never repeats.
       - A dictionary is handed to the C(Retry) class of the Python library urllib3.
+      - What must not be done twice, a new order, an account's new key or the unwrapping of a secret id, is repeated only if it has not
+        reached Vault or was turned away (412, 429, 503), whatever this option says. If its answer is lost, the task fails; run again,
+        it finds the order.
       - Falls back to E(VAULT_MAX_RETRIES), and then to V(0). Waiting for an order survives such trouble without retries.
     type: raw
   retry_action:

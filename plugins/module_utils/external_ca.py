@@ -199,7 +199,7 @@ class ExternalCA:
     def rotate_acme_account_key(self, name: str, key_type: str, force: bool) -> None:
         """Change the account's key at the ACME server (RFC 8555 section 7.3.5)."""
         body = {"key_type": key_type, "force": force}
-        self._write(f"config/acme-account/{_name('name', name)}/rotate-key", body)
+        self._write(f"config/acme-account/{_name('name', name)}/rotate-key", body, once=True)
 
     def delete_acme_account(self, name: str) -> None:
         """Deactivate the account at the ACME server and forget it."""
@@ -271,7 +271,8 @@ class ExternalCA:
     ) -> OrderReference:
         """Create an order for names (Vault makes the key) or for a PEM request."""
         body: Dict[str, Any] = {"csr": csr} if csr is not None else {"identifiers": list(identifiers or ())}
-        data = self._present(self._write(f"role/{_name('role_name', role_name)}/new-order", body))
+        # One that is lost may have been made: who repeats it blindly pays for two.
+        data = self._present(self._write(f"role/{_name('role_name', role_name)}/new-order", body, once=True))
         return OrderReference(role_name, _text(data, "order_id"))
 
     def order(self, order: OrderReference, *, timeout: Optional[float] = None) -> Optional[Order]:
@@ -417,8 +418,8 @@ class ExternalCA:
             return None
         return answer.data
 
-    def _write(self, path: str, body: Fields) -> Optional[Dict[str, Any]]:
-        return self._connection.request("POST", f"{self._path}/{path}", body=dict(body)).data
+    def _write(self, path: str, body: Fields, *, once: bool = False) -> Optional[Dict[str, Any]]:
+        return self._connection.request("POST", f"{self._path}/{path}", body=dict(body), once=once).data
 
     def _put(self, path: str, fields: Fields) -> Optional[Dict[str, Any]]:
         # Where nothing is there yet, this makes it.

@@ -213,7 +213,7 @@ def _with_unwrapped_secret_id(connection: Any, client: Any, options: Dict[str, A
     # Who has no token yet unwraps with the wrapping token as its token, as Vault's command line does.
     client.token = str(wrapping_token).strip()
     try:
-        answer = connection.request("POST", "sys/wrapping/unwrap", body={})
+        answer = connection.request("POST", "sys/wrapping/unwrap", body={}, once=True)
     except VaultError as error:
         if error.transient:
             raise

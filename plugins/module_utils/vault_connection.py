@@ -94,12 +94,16 @@ class VaultConnection:
         body: Optional[Mapping[str, Any]] = None,
         timeout: Optional[float] = None,
         creates: bool = False,
+        once: bool = False,
     ) -> Answer:
         """Send one request to ``/v1/<path>`` (percent-encoded by the caller) and read its answer.
 
         ``timeout`` (seconds) can only shorten the connection's own. ``creates`` tells that a POST makes what the path names
-        where there is none, for which Vault asks for another capability than for a change.
+        where there is none, for which Vault asks for another capability than for a change. ``once`` tells that the option
+        ``retries`` must not have it done twice: it is sent again only where it has not reached Vault or was turned away.
         """
+        if once:
+            self.settings.once.add(f"/v1/{path}")
         with self._login:
             if self._client is None:
                 self._log_in()

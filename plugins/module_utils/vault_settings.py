@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional, Set
+from urllib.parse import urlsplit
 
 from . import deadlines
 from .durations import parse_duration
@@ -18,6 +19,8 @@ from .vault_errors import InvalidInput
 DEFAULT_TIMEOUT = 30
 MOST_AT_ONCE = 50  # requests of one task; so many connections are kept alive
 _RETRIED = (412, 500, 502, 503)
+# With these, Vault (or what stands before it) has turned a request away without doing anything.
+_TURNED_AWAY = (412, 429, 503)
 _TRUE = ("1", "t", "true", "y", "yes", "on")
 _FALSE = ("", "0", "f", "false", "n", "no", "off")
 # Option to variables, the first that is set decides.
@@ -42,6 +45,8 @@ class VaultSettings:
         self.options = options
         self.environ = environ
         self._ca_file: Optional[str] = None
+        # Paths of requests that are repeated only where it is certain that nothing was done.
+        self.once: Set[str] = set()
 
     def value(self, name: str) -> Any:
         """An option's value, or that of the environment variable which stands in for it; None if neither is given."""
@@ -106,6 +111,7 @@ class VaultSettings:
             os.unlink(path)
 
     def _retries(self, warn: Callable[[str], None]) -> Any:
+        from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ResponseError
         from urllib3.util import Retry
 
         given = self.value("retries")
@@ -129,10 +135,18 @@ class VaultSettings:
                 "allowed_methods": None,
             }
         settings.setdefault("raise_on_status", False)
-        quiet = self.options.get("retry_action") == "ignore"
+        quiet, once = self.options.get("retry_action") == "ignore", self.once
 
         class WarningRetry(Retry):
             def increment(self, *args: Any, **kwargs: Any) -> Any:
+                asked: Dict[str, Any] = {**dict(zip(("method", "url", "response", "error"), args)), **kwargs}
+                if urlsplit(asked.get("url") or "").path.endswith(tuple(once)):
+                    error, response = asked.get("error"), asked.get("response")
+                    cause = getattr(error, "original_error", error)  # of a proxy that cannot be reached, for one
+                    if error is not None and not isinstance(cause, (ConnectTimeoutError, NewConnectionError)):
+                        raise error
+                    if response is not None and response.status not in _TURNED_AWAY:
+                        raise MaxRetryError(asked["_pool"], asked["url"], ResponseError(f"status {response.status}"))
                 following = super().increment(*args, **kwargs)
                 if not quiet:
                     warn(f"A request to Vault failed and is tried again; {following.total} more retries are left.")

@@ -257,6 +257,31 @@ def test_retries(mounted: Bench, run: Run) -> None:
     assert "neither a number" in run({}, fails=True, **vault, VAULT_MAX_RETRIES="some")["msg"]
 
 
+@pytest.mark.parametrize(
+    ("fault", "is_repeated"),
+    [
+        ({"kind": "status", "status": 412}, True),
+        ({"kind": "status", "status": 503}, True),
+        ({"kind": "status", "status": 429, "headers": {"Retry-After": "0"}}, True),
+        ({"kind": "status", "status": 500}, False),
+        ({"kind": "status", "status": 502}, False),
+        ({"kind": "reset"}, False),
+        ({"kind": "hang", "delay": 5}, False),
+    ],
+    ids=lambda value: str(value.get("status", value["kind"])) if isinstance(value, dict) else None,
+)
+def test_an_order_that_may_have_been_made_is_not_ordered_twice(
+    mounted: Bench, fault: dict[str, Any], is_repeated: bool
+) -> None:
+    options = {"mount": MOUNT, "role_name": "web", "identifiers": ["www.example.com"], "reuse": "never"}
+    vault = {"url": mounted.vault.url, "token": mounted.vault.token, "retries": 3, "timeout": 1}
+    with mounted.faults({**fault, "path": "role/web/new-order", "count": 1}):
+        result = run_main("vault_extca_order", {**options, **vault})
+    # There is no such role: that is said to the second request, and to none before it.
+    is_told = "answered 400 to POST" in result["msg"]
+    assert (is_told, len(result.get("warnings", []))) == (is_repeated, int(is_repeated)), result["msg"]
+
+
 def test_redirects(mounted: Bench, run: Run) -> None:
     vault = {"VAULT_ADDR": mounted.vault.url, "VAULT_TOKEN": mounted.vault.token}
     to_itself = {"kind": "redirect", "location": mounted.vault.url, "path": "lookup/orders", "count": 1}

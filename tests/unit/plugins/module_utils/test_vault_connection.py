@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import requests
+import urllib3
 from ansible_collections.certops.vault_extca.plugins.module_utils import deadlines, vault_connection
 from ansible_collections.certops.vault_extca.plugins.module_utils.vault_connection import VaultConnection
 from ansible_collections.certops.vault_extca.plugins.module_utils.vault_errors import (
@@ -479,6 +480,43 @@ def test_retries_warn_unless_told_otherwise(
     if total:
         seen["retries"].increment("GET", "/v1/a")
     assert len(warnings) == (warned if action == "warn" else 0)
+
+
+REFUSED = urllib3.exceptions.NewConnectionError(POOL, "refused")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("path", "trouble", "repeated"),
+    [
+        ("a", {"error": urllib3.exceptions.ReadTimeoutError(POOL, "/", "x")}, False),  # type: ignore[arg-type]
+        ("a", {"error": urllib3.exceptions.ProtocolError("reset")}, False),
+        ("a", {"error": urllib3.exceptions.ConnectTimeoutError()}, True),
+        ("a", {"error": REFUSED}, True),
+        ("a", {"error": urllib3.exceptions.ProxyError("x", REFUSED)}, True),
+        ("a", {"error": urllib3.exceptions.ProxyError("x", OSError("reset"))}, False),
+        ("a", {"response": urllib3.HTTPResponse(status=500)}, False),
+        ("a", {"response": urllib3.HTTPResponse(status=503)}, True),
+        ("b", {"error": urllib3.exceptions.ProtocolError("reset")}, True),
+        ("b", {"response": urllib3.HTTPResponse(status=500)}, True),
+    ],
+)
+def test_what_must_not_be_done_twice_is_repeated_only_if_nothing_was_done(
+    vault: FakeVault, monkeypatch: pytest.MonkeyPatch, path: str, trouble: dict[str, Any], repeated: bool
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def send(adapter: Any, request: Any, **how: Any) -> Any:
+        seen["retries"] = adapter.max_retries
+        return vault.send(adapter, request, **how)
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
+    vault.on("POST", "a", Answer({}))
+    connect(retries=3).request("POST", "a", once=True)
+    if repeated:
+        assert seen["retries"].increment("POST", f"/v1/{path}", _pool=None, **trouble).total == 2
+    else:
+        with pytest.raises(urllib3.exceptions.HTTPError):
+            seen["retries"].increment("POST", f"/v1/{path}", _pool=None, **trouble)
 
 
 # ---------------------------------------------------------------------- the end
