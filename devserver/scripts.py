@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from .engine.backend import ExternalCaBackend
 from .framework import invalid
 
 _KEYS = ("stay", "fail", "in")
@@ -30,7 +31,10 @@ class Scripts:
             return {**self._everywhere, **self._roles.get(role_name, {}), **self._orders.get(order_id, {})}
 
     def put(self, script: Mapping[str, Any]) -> None:
-        """Store a script: {"order": id}, {"role": name} or neither, with "stay", "fail" and "in". 400 if malformed."""
+        """Store a script: {"order": id}, {"role": name} or neither, with "stay", "fail" and "in".
+
+        400 if it is malformed, or names a state in which no order waits for anything.
+        """
         told = dict(script)
         order, role = told.pop("order", None), told.pop("role", None)
         unknown = sorted(set(told) - set(_KEYS))
@@ -44,6 +48,12 @@ class Scripts:
         for key in ("fail", "in"):
             if not isinstance(told.get(key, ""), str):
                 raise invalid(f"{key} is a text, not {told[key]!r}")
+        under_way = ExternalCaBackend.states_under_way
+        for state in (*stay, *([told["in"]] if "in" in told else [])):
+            if state not in under_way:
+                raise invalid(
+                    f"{state!r} is no state that an order stays or fails in; there are {', '.join(under_way)}"
+                )
         with self._lock:
             if order is not None:
                 self._orders[str(order)] = told

@@ -7,9 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..framework import MountContext, Operation, Path
-from . import accounts, dns_providers, order_paths, roles
+from . import accounts, dns_providers, order_paths, orders, roles
 from .order_steps import Steps
-from .orders import Orders
 from .worker import Worker
 
 _NAME = r"[a-zA-Z0-9_](?:[a-zA-Z0-9_.-]*[a-zA-Z0-9_])?"
@@ -24,9 +23,10 @@ class ExternalCaBackend:
     """Vault's PKI External CA secrets engine, mounted once."""
 
     type = "pki-external-ca"
+    states_under_way = tuple(state for state in orders.STATES if state not in orders.TERMINAL)
 
     def __init__(self, context: MountContext) -> None:
-        self._orders = Orders(context.storage)
+        self._orders = orders.Orders(context.storage)
         self._accounts = accounts.Accounts(context, self._orders)
         self._providers = dns_providers.DnsProviders(context)
         steps = Steps(context, self._orders, self._accounts, self._providers)

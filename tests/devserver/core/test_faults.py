@@ -223,6 +223,11 @@ def test_scripts_for_one_order_a_role_and_all(server: RunningServer) -> None:
     bad: dict[str, Any]
     for bad in ({"stays": {}}, {"stay": {"submitted": "long"}}, {"role": "a", "order": "b"}):
         assert server.dev("PUT", "scripts", bad).status_code == 400
+    for bad in ({"stay": {"processing": 1}}, {"fail": "no", "in": "completed"}, {"order": "1", "in": "fetching"}):
+        response = server.dev("PUT", "scripts", bad)
+        assert response.status_code == 400
+        assert "there are new, submitted, awaiting-challenge-fulfillment, " in response.json()["errors"][0]
+    assert script("web", "1") == {"stay": {"submitted": 1}, "fail": "never", "in": "submitted"}
     server.dev("DELETE", "scripts")
     assert script("web", "1") == {}
 
