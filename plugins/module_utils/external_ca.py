@@ -15,6 +15,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 from urllib.parse import quote
 
 from . import order_states
+from .certificates import normalise_serial
 from .durations import plain_moment
 from .vault_connection import Answer, VaultConnection
 from .vault_errors import BadRequest, InvalidInput, NotFound, UnexpectedAnswer, VaultError
@@ -358,10 +359,12 @@ class ExternalCA:
     # ------------------------------------------------------------------ lookups
 
     def issued_certificate(self, serial_number: str) -> Optional[IssuedCertificate]:
-        """The order behind a certificate of this mount, or None."""
-        if not re.fullmatch(r"[0-9a-f]{2}(:[0-9a-f]{2})*", serial_number):
-            raise InvalidInput(f"serial_number {serial_number!r} is not hex pairs joined by colons.")
-        data = self._read(f"lookup/cert/{quote(serial_number, safe=':')}", absent=(NotFound, BadRequest))
+        """The order behind a certificate of this mount, or None. The serial number in any spelling."""
+        try:
+            serial_number = normalise_serial(serial_number)
+        except ValueError as error:
+            raise InvalidInput(f"serial_number: {error}.") from None
+        data = self._read(f"lookup/cert/{serial_number}", absent=(NotFound, BadRequest))
         if data is None:
             return None
         return IssuedCertificate(
@@ -514,6 +517,15 @@ def _moment(data: Mapping[str, Any], key: str) -> str:
     return plain_moment(_text(data, key))
 
 
+def _serial(data: Mapping[str, Any]) -> str:
+    """A serial number in one spelling, so that two can be compared; what is none stays as it is, and equals only itself."""
+    text = _text(data, "serial_number")
+    try:
+        return normalise_serial(text)
+    except ValueError:
+        return text
+
+
 def _texts(data: Mapping[str, Any], key: str) -> List[str]:
     return [str(_typed(one, key, str)) for one in _typed(data.get(key) or [], key, list)]
 
@@ -532,7 +544,7 @@ def _order(order_id: str, data: Optional[Dict[str, Any]]) -> Optional[Order]:
             for identifier, rows in challenges.items()
         },
         csr=_text(data, "csr"),
-        serial_number=_text(data, "serial_number"),
+        serial_number=_serial(data),
         last_error=_text(data, "last_error"),
         creation_date=_moment(data, "creation_date"),
         last_update=_moment(data, "last_update"),
@@ -561,7 +573,7 @@ def _certificate(data: Optional[Dict[str, Any]]) -> Optional[Certificate]:
         ca_chain=_texts(data, "ca_chain"),
         private_key=_text(data, "private_key") or None,
         private_key_type=_text(data, "private_key_type") or None,
-        serial_number=_text(data, "serial_number"),
+        serial_number=_serial(data),
         authority_key_id=_text(data, "authority_key_id"),
         not_before=_moment(data, "not_before"),
         not_after=_moment(data, "not_after"),

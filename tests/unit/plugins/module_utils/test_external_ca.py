@@ -268,6 +268,17 @@ def test_the_order_behind_a_certificate(external_ca: ExternalCA, vault: FakeVaul
     assert (issued["order_id"], issued["not_after"]) == (ORDER_ID, "2026-05-01T12:00:00Z")
 
 
+@pytest.mark.parametrize("spelled", ["0a:1b:9f", "0A:1B:9F", "0a-1b-9f", "A-1B-9F", "0a1b9f"])
+def test_a_serial_number_has_one_spelling(external_ca: ExternalCA, vault: FakeVault, spelled: str) -> None:
+    vault.on("GET", f"{ORDER}/status", order_status("completed", serial_number=spelled))
+    vault.on("GET", f"{ORDER}/fetch-cert", Answer(SmallCA().issue("a.example").data(serial_number=spelled)))
+    vault.on("GET", f"{MOUNT}/lookup/cert/0a:1b:9f", looked_up(status="completed"))
+    order, certificate = external_ca.order(REFERENCE), external_ca.certificate(REFERENCE)
+    assert order is not None
+    assert (order["serial_number"], certificate["serial_number"]) == ("0a:1b:9f", "0a:1b:9f")
+    assert external_ca.issued_certificate(spelled) is not None
+
+
 # ---------------------------------------------------------------------- what is refused
 
 NAMES: list[Call] = [
