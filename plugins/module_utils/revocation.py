@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-from typing import Tuple
+import contextlib
+from typing import Callable, Tuple
 
 from .external_ca import ExternalCA, OrderReference
 from .order_states import COMPLETED, REVOKED
 from .orders import OrderFailed, read_order
-from .vault_errors import BadRequest, NotFound
+from .vault_errors import BadRequest, ExtcaError, NotFound
 
 
 def order_of_serial(external_ca: ExternalCA, serial_number: str) -> Tuple[OrderReference, str]:
@@ -29,14 +30,16 @@ def state_of_order(external_ca: ExternalCA, reference: OrderReference) -> str:
     return _revocable(reference, read_order(external_ca, reference)["order_status"])
 
 
-def revoke(external_ca: ExternalCA, reference: OrderReference, reason: str) -> bool:
-    """Revoke an order's certificate. Returns False if somebody else has done so in the meantime."""
+def revoke(external_ca: ExternalCA, reference: OrderReference, reason: str, state_now: Callable[[], str]) -> bool:
+    """Revoke an order's certificate. Returns False if somebody else has done so in the meantime, as ``state_now()`` tells."""
     try:
         external_ca.revoke(reference, reason)
     except BadRequest:
-        if read_order(external_ca, reference)["order_status"] != REVOKED:
-            raise
-        return False
+        # Where the state cannot be read (any more), it is still the refusal that tells what the matter is.
+        with contextlib.suppress(ExtcaError):
+            if state_now() == REVOKED:
+                return False
+        raise
     return True
 
 

@@ -87,10 +87,13 @@ order_status:
   sample: revoked
 """
 
+from typing import Tuple
+
 from ansible_collections.certops.vault_extca.plugins.module_utils.certificates import normalise_serial
 from ansible_collections.certops.vault_extca.plugins.module_utils.extca_module import ORDER_REFERENCE, ExtcaModule
 from ansible_collections.certops.vault_extca.plugins.module_utils.external_ca import (
     REVOCATION_REASONS,
+    OrderReference,
     format_order_reference,
 )
 from ansible_collections.certops.vault_extca.plugins.module_utils.order_states import REVOKED
@@ -113,14 +116,16 @@ def main() -> None:
         mutually_exclusive=[("order_id", "id", "serial_number")],
     )
     with module.external_ca() as external_ca:
-        if module.params["serial_number"] is not None:
-            reference, state = order_of_serial(external_ca, module.option("serial_number", normalise_serial))
-        else:
-            reference = module.order_reference()
-            state = state_of_order(external_ca, reference)
+
+        def find() -> Tuple[OrderReference, str]:
+            if module.params["serial_number"] is not None:
+                return order_of_serial(external_ca, module.option("serial_number", normalise_serial))
+            return module.order_reference(), state_of_order(external_ca, module.order_reference())
+
+        reference, state = find()
         changed = state != REVOKED
         if changed and not module.check_mode:
-            changed = revoke(external_ca, reference, module.params["reason"])
+            changed = revoke(external_ca, reference, module.params["reason"], lambda: find()[1])
         diff = {"diff": {"before": {"order_status": state}, "after": {"order_status": REVOKED}}} if module._diff else {}
         module.exit_json(
             changed=changed,

@@ -110,10 +110,24 @@ def test_a_refusal_without_two_spellings_is_told(vault: FakeVault, run_module: R
     assert sent_reasons(vault) == ["superseded"]
 
 
-def test_somebody_who_was_faster_is_no_failure(vault: FakeVault, run_module: RunModule) -> None:
+@BOTH
+def test_somebody_who_was_faster_is_no_failure(
+    vault: FakeVault, run_module: RunModule, options: dict[str, Any]
+) -> None:
     scripted(vault, "completed", "revoked", revoke=(Answer(status=400, errors=["revoked already"]),))
-    result = run_module(MODULE, BY_ORDER)
+    result = run_module(MODULE, options)
     assert (result["changed"], result["order_status"]) == (False, "revoked")
+
+
+@pytest.mark.parametrize("afterwards", [DENIED, NOTHING_THERE, Answer(status=503, errors=["sealed"])])
+def test_a_refusal_is_told_though_the_state_cannot_be_read_any_more(
+    vault: FakeVault, run_module: RunModule, afterwards: Answer
+) -> None:
+    vault.on("GET", LOOKUP, looked_up(status="completed"), afterwards)
+    vault.on("POST", REVOKE, REFUSAL)
+    result = run_module(MODULE, {**BY_SERIAL, "reason": "superseded"})
+    assert result["failed"] is True
+    assert "badRevocationReason" in result["msg"]
 
 
 @pytest.mark.parametrize("state", [AWAITING, "error", "expired"])
