@@ -26,6 +26,10 @@ class ServerClock:
         """Seconds that never go back."""
         return time.monotonic() + self._advanced
 
+    def ahead(self) -> timedelta:
+        """How far :meth:`advance` has moved it ahead of real time."""
+        return timedelta(seconds=self._advanced)
+
     def advance(self, seconds: float) -> None:
         """Move the clock forward. ValueError for a negative number of seconds, and for more than a century in all."""
         if seconds < 0:

@@ -13,7 +13,7 @@ import enum
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from .durations import parse_duration
@@ -170,6 +170,9 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds that never go back."""
+
+    def ahead(self) -> timedelta:
+        """How far it was moved ahead of real time, by which other servers go."""
 
 
 class Storage(Protocol):

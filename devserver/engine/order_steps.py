@@ -111,6 +111,7 @@ class Steps:
     # -- one function a state
 
     def _submit(self, order: Order) -> Move:
+        ahead = self._context.clock.ahead()  # before the request: who moves the clock meanwhile has aged the order
         with self._accounts.client(order.account_name) as acme:
             url, body = acme.new_order(order.identifiers)
         return Move(
@@ -119,7 +120,7 @@ class Steps:
                 "order_url": url,
                 "finalize_url": body["finalize"],
                 "authorization_urls": tuple(body["authorizations"]),
-                "expires": from_text(body.get("expires")) or _deadline(order),
+                "expires": _expiry(body, ahead) or _deadline(order),
             },
         )
 
@@ -161,7 +162,7 @@ class Steps:
             identifier=identifier,
             url=url,
             status=status,
-            expires=from_text(body.get("expires")) or order.expires,
+            expires=_expiry(body, self._context.clock.ahead()) or order.expires,
             challenges=challenges,
             provider=provider,
             needed=status != "valid",
@@ -217,7 +218,7 @@ class Steps:
         with self._accounts.client(order.account_name) as acme:
             for one in _open(order):
                 body = acme.read(one.url)
-                changed = with_authorization(changed, _refreshed(one, body))
+                changed = with_authorization(changed, _refreshed(one, body, self._context.clock.ahead()))
                 if body["status"] in _SETTLED:
                     problems.append(
                         f"authorization status is {body['status'].capitalize()} for identifier "
@@ -355,13 +356,19 @@ def _automated(order: Order) -> Iterable[Authorization]:
     return (one for one in _open(order) if one.provider is not None)
 
 
-def _refreshed(authorization: Authorization, body: Mapping[str, Any]) -> Authorization:
+def _expiry(body: Mapping[str, Any], ahead: timedelta) -> datetime | None:
+    """When an ACME server's order or authorization expires, by a clock that is so far ahead of the server's."""
+    moment = from_text(body.get("expires"))
+    return None if moment is None else moment + ahead
+
+
+def _refreshed(authorization: Authorization, body: Mapping[str, Any], ahead: timedelta) -> Authorization:
     """The authorization with what the ACME server now says of it; what it does not repeat stays."""
     told = {one["url"]: one for one in body.get("challenges") or ()}
     return replace(
         authorization,
         status=body["status"],
-        expires=from_text(body.get("expires")) or authorization.expires,
+        expires=_expiry(body, ahead) or authorization.expires,
         challenges=tuple(
             replace(one, status=told[one.url]["status"], error=_error_of(told[one.url])) if one.url in told else one
             for one in authorization.challenges

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
@@ -68,6 +69,21 @@ def test_an_order_that_nobody_fulfils_expires(server: Server) -> None:
     assert server.request("LIST", "role/web/active-orders").status_code == 404
     server.vault.clock.advance(3600)
     assert server.status(order_id)["order_status"] == "expired"
+
+
+def test_an_order_that_is_made_after_the_clock_was_moved_has_its_time(server: Server) -> None:
+    server.vault.clock.advance(48 * 3600)
+    name = fresh()
+    order_id = server.order(name)
+    status = server.wait(order_id, "awaiting-challenge-fulfillment")
+    left = datetime.fromisoformat(status["expires"]) - datetime.fromisoformat(status["creation_date"])
+    assert timedelta(hours=23) < left < timedelta(hours=25)
+    server.fulfil(order_id, name)
+    server.wait(order_id, "completed")
+    waiting = server.order(fresh())
+    server.wait(waiting, "awaiting-challenge-fulfillment")
+    server.vault.clock.advance(25 * 3600)
+    server.wait(waiting, "expired")
 
 
 def test_an_order_that_never_reached_the_ca_expires(servers: Callable[..., Server], services: Services) -> None:

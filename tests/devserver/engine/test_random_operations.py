@@ -167,8 +167,10 @@ class Operations(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
+        ahead = self.server.vault.clock.ahead()
         self.server.close()
         self.server = self.start()
+        self.server.vault.clock.advance(ahead.total_seconds())  # time does not go back
 
     @invariant()
     def terminal_states_stay(self) -> None:
