@@ -302,7 +302,10 @@ class VaultConnection:
                 "token was not sent there. If that is the active node of your cluster, set url to it.",
                 path=path,
             )
-        self._client.adapter.base_uri = f"{there.scheme}://{there.netloc}"
+        # What stands before /v1, as behind a reverse proxy, is part of the address.
+        below, end = there.path, f"/v1/{path}"
+        prefix = below[: -len(end)] if below.endswith(end) else ""
+        self._client.adapter.base_uri = f"{there.scheme}://{there.netloc}{prefix}"
 
     def _unreachable(self, error: Exception, path: str, seconds: float) -> Unreachable:
         import requests

@@ -229,6 +229,20 @@ def test_a_standby_names_the_active_node(vault: FakeVault, location: str) -> Non
     assert connect().request("GET", "a").data == {"x": 1}
 
 
+def test_a_path_before_the_api_is_kept(vault: FakeVault, monkeypatch: pytest.MonkeyPatch) -> None:
+    urls: list[str] = []
+
+    def send(adapter: Any, request: Any, **how: Any) -> Any:
+        urls.append(request.url)
+        request.url = request.url.replace("/vault/", "/")
+        return vault.send(adapter, request, **how)
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
+    vault.on("GET", "a/b c", redirect("https://vault.test/vault/v1/a/b%20c"), Answer({"x": 1}))
+    assert connect(url="http://vault.test/vault").request("GET", "a/b%20c").data == {"x": 1}
+    assert urls == ["http://vault.test/vault/v1/a/b%20c", "https://vault.test/vault/v1/a/b%20c"]
+
+
 @pytest.mark.parametrize(
     ("location", "environ", "complaint"),
     [
