@@ -10,7 +10,6 @@ about the same path is merged; ``deny`` wins.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,12 +75,12 @@ class Rule:
             self.capabilities = {"deny"}
             return
         self.capabilities |= other.capabilities
-        self.allowed = _merged(self.allowed, other.allowed) if self.allowed and other.allowed else None
+        # A policy that says nothing of parameters lifts no limits that another one sets.
+        self.allowed = _merged(self.allowed or {}, other.allowed or {}) or None
         self.denied = _merged(self.denied, other.denied)
         self.required |= other.required
-        ttls = [ttl for ttl in (self.max_wrapping_ttl, other.max_wrapping_ttl) if ttl]
-        self.max_wrapping_ttl = min(ttls, default=0)
-        self.min_wrapping_ttl = max(self.min_wrapping_ttl, other.min_wrapping_ttl)
+        self.max_wrapping_ttl = _lesser(self.max_wrapping_ttl, other.max_wrapping_ttl)
+        self.min_wrapping_ttl = _lesser(self.min_wrapping_ttl, other.min_wrapping_ttl)
 
     def copy(self) -> Rule:
         """An independent copy."""
@@ -95,7 +94,7 @@ class Rule:
             return False
         if self.max_wrapping_ttl and not 0 < wrap_ttl <= self.max_wrapping_ttl:
             return False
-        if wrap_ttl < self.min_wrapping_ttl:
+        if wrap_ttl < self.min_wrapping_ttl or 0 < self.max_wrapping_ttl < self.min_wrapping_ttl:
             return False
         if operation not in _CHECKED_PARAMETERS:
             return True
@@ -109,14 +108,14 @@ class Rule:
         if "*" in self.denied:
             return False
         for name, value in parameters.items():
-            if name in self.denied and _listed(value, self.denied[name]):
+            if name in self.denied and _denied(value, self.denied[name]):
                 return False
         if not self.allowed:
             return True
         for name, value in parameters.items():
             if name not in self.allowed and "*" not in self.allowed:
                 return False
-            if name in self.allowed and not _listed(value, self.allowed[name]):
+            if name in self.allowed and not _allowed(value, self.allowed[name]):
                 return False
         return True
 
@@ -257,11 +256,31 @@ def _merged(one: Mapping[str, list[Any]], other: Mapping[str, list[Any]]) -> dic
     return result
 
 
-def _listed(value: Any, values: list[Any]) -> bool:
-    if not values:
+def _lesser(one: int, other: int) -> int:
+    """The lesser of two wrapping TTLs, where 0 is none."""
+    return min(one, other) if one and other else one or other
+
+
+def _allowed(value: Any, values: list[Any]) -> bool:
+    """Whether a value, or each part of a list, is among these; an empty list has every value."""
+    if not values or _listed(value, values):
         return True
-    if isinstance(value, list) and value:
-        return all(_listed(one, values) for one in value)
+    return isinstance(value, (list, str)) and all(_listed(one, values) for one in _parts(value))
+
+
+def _denied(value: Any, values: list[Any]) -> bool:
+    """Whether a value, or any part of a list, is among these; an empty list has every value."""
+    return not values or _listed(value, values) or any(_listed(one, values) for one in _parts(value))
+
+
+def _parts(value: Any) -> list[Any]:
+    """The parts of a list, also of one that is written as a text with commas, as every text may be."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")] if value else []
+    return value if isinstance(value, list) else []
+
+
+def _listed(value: Any, values: list[Any]) -> bool:
     for candidate in values:
         if isinstance(candidate, str) and isinstance(value, str):
             if _glob(candidate, value):
@@ -272,7 +291,13 @@ def _listed(value: Any, values: list[Any]) -> bool:
 
 
 def _glob(pattern: str, text: str) -> bool:
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
+    """A ``*`` stands for any text at the beginning and at the end of a pattern, and for itself elsewhere."""
+    if len(pattern) < 2:
+        return text == pattern
+    core = pattern.removeprefix("*").removesuffix("*")
+    if pattern.startswith("*"):
+        return core in text if pattern.endswith("*") else text.endswith(core)
+    return text.startswith(core) if pattern.endswith("*") else text == pattern
 
 
 def _load(text: str) -> Any:

@@ -140,7 +140,46 @@ def test_parameters_of_several_policies_add_up() -> None:
     both = acl(first, second)
     assert both.permits("a", UPDATE, {"x": "2", "y": "anything"})
     assert not both.permits("a", UPDATE, {"x": "3"})
-    assert acl(first, rule("a", "update")).permits("a", UPDATE, {"z": "anything"})
+    for limited in (acl(first, rule("a", "update")), acl(rule("a", "update"), first)):
+        assert limited.permits("a", UPDATE, {"x": "1"})
+        assert not limited.permits("a", UPDATE, {"z": "anything"}), "the other policy does not lift the limit"
+
+
+@pytest.mark.parametrize(
+    ("value", "allowed", "denied"),
+    [
+        (["a", "b"], True, True),
+        ("a, b", True, True),
+        (["a", "c"], False, True),
+        ("a,c", False, True),
+        (["b", "c"], False, False),
+        ("c", False, False),
+        ([], True, False),
+        ("", True, False),
+        (["ten", 10], False, False),
+    ],
+)
+def test_lists_are_allowed_as_a_whole_and_denied_for_any_part(value: object, allowed: bool, denied: bool) -> None:
+    may = 'path "a" {\n capabilities = ["update"]\n allowed_parameters = { "x" = ["a", "b"] }\n}'
+    may_not = 'path "a" {\n capabilities = ["update"]\n denied_parameters = { "x" = ["a"] }\n}'
+    assert acl(may).permits("a", UPDATE, {"x": value}) is allowed
+    assert acl(may_not).permits("a", UPDATE, {"x": value}) is not denied
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits", "does_not"),
+    [
+        ("web-*", "web-1", "a-web-1"),
+        ("*-web", "a-web", "a-web-1"),
+        ("*web*", "a-web-1", "db"),
+        ("web-*-1", "web-*-1", "web-2-1"),
+        ("*", "*", "anything"),
+    ],
+)
+def test_a_star_is_for_the_beginning_and_the_end_of_a_value(pattern: str, fits: str, does_not: str) -> None:
+    policy = f'path "a" {{\n capabilities = ["update"]\n allowed_parameters = {{ "x" = ["{pattern}"] }}\n}}'
+    assert acl(policy).permits("a", UPDATE, {"x": fits})
+    assert not acl(policy).permits("a", UPDATE, {"x": does_not})
 
 
 def test_wrapping_ttls() -> None:
@@ -148,6 +187,12 @@ def test_wrapping_ttls() -> None:
     assert acl(policy).permits("a", READ, {}, wrap_ttl=30)
     for ttl in (0, 5, 90):
         assert not acl(policy).permits("a", READ, {}, wrap_ttl=ttl)
+    longer = 'path "a" {\n capabilities = ["read"]\n min_wrapping_ttl = "40s"\n max_wrapping_ttl = "5m"\n}'
+    both = acl(policy, longer)
+    assert [ttl for ttl in (5, 10, 60, 61) if both.permits("a", READ, {}, wrap_ttl=ttl)] == [10, 60]
+    much = 'path "a" {\n capabilities = ["read"]\n min_wrapping_ttl = "1h"\n}'
+    little = 'path "a" {\n capabilities = ["read"]\n max_wrapping_ttl = "1m"\n}'
+    assert not any(acl(much, little).permits("a", READ, {}, wrap_ttl=ttl) for ttl in (0, 60, 3600))
 
 
 def test_templates_are_filled_in_and_left_out_where_they_have_no_value() -> None:
