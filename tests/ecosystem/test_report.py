@@ -221,6 +221,14 @@ def test_the_playbooks_report_what_there_is_and_renew_what_is_due(engine: Engine
     strict = run(engine, tmp_path, "report", report_fail_on=["expired", "good"])
     assert strict.status != 0
     assert "2 orders are good" in strict.output
+    one = run(engine, tmp_path, "report", report_fail_on="failed")
+    assert "1 order is failed" in one.output
+    mistaken = run(engine, tmp_path, "report", report_fail_on=["expierd"])
+    assert mistaken.status != 0
+    assert (
+        "report_fail_on names expierd, which is no condition of an order. Give a list of: expired, failed"
+        in mistaken.output
+    )
 
     # With a renew_before longer than its life, everything is due; the ACME server remembers the proofs.
     due = {"report_renew_before": "3000d", "renew_at_once": 1}
