@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ _CREATE_FIELDS = {
     "ttl": Field(Kind.DURATION),
     "lease": Field(Kind.DURATION),
     "explicit_max_ttl": Field(Kind.DURATION),
-    "display_name": Field(default="token"),
+    "display_name": Field(),
     "num_uses": Field(Kind.INT),
     "period": Field(Kind.DURATION),
     "type": Field(allowed=("", "service")),
@@ -95,9 +96,7 @@ class TokenBackend:
                 raise invalid(f"{name} must be positive")
         policies = self._policies(request, parent, sudo)
         ttl = self._ttl(request, parent, policies)
-        display_name = (
-            "token" if request.get("display_name") in ("", "token") else f"token-{request.get('display_name')}"
-        )
+        display_name = f"token-{request.get('display_name')}" if request.get("display_name") else "token"
         token = self._vault.tokens.create(
             namespace=self._namespace.path,
             namespace_id=self._namespace.id if self._namespace.path else "",
@@ -106,7 +105,7 @@ class TokenBackend:
             id=request.get("id"),
             ttl=ttl,
             max_ttl=DEFAULT_TTL,
-            display_name=display_name,
+            display_name=re.sub("[^a-zA-Z0-9-]", "-", display_name).removesuffix("-"),
             metadata=string_map(request.get("meta") or request.get("metadata")),
             entity_id="" if orphan or parent.namespace != self._namespace.path else parent.entity_id,
             parent="" if orphan else parent.id,
@@ -118,21 +117,31 @@ class TokenBackend:
         return Response(auth=self._auth(token))
 
     def _policies(self, request: Request, parent: Token, sudo: bool) -> list[str]:
-        wanted = sorted({name.lower() for name in request.get("policies")}) or list(parent.policies)
-        if not sudo and not set(wanted) - {"default"} <= set(parent.policies):
-            raise invalid("child policies must be subset of parent")
+        wanted = {name.lower() for name in request.get("policies")}
+        if parent.namespace != self._namespace.path:
+            if not sudo:
+                raise invalid("root or sudo privileges required to directly generate a token in a child namespace")
+            add_default = True
+        elif wanted and sudo:
+            add_default = True
+        else:
+            wanted = wanted or set(parent.policies)
+            add_default = "default" in parent.policies
+            if not wanted <= set(parent.policies):
+                raise invalid("child policies must be subset of parent")
         if "root" in wanted:
             if not parent.is_root:
                 raise invalid("root tokens may not be created without parent token being root")
             if self._namespace.path:
                 raise invalid("root tokens may not be created in a child namespace")
             return ["root"]
-        if not request.get("no_default_policy"):
-            wanted.append("default")
-        for name in wanted:
-            if name != "default" and name not in self._namespace.policies:
-                request.warnings.append(f'Policy "{name}" does not exist')
-        return wanted
+        if request.get("no_default_policy"):
+            wanted.discard("default")
+        elif add_default:
+            wanted.add("default")
+        for name in sorted(wanted - set(self._namespace.policies)):
+            request.warnings.append(f'Policy "{name}" does not exist')
+        return sorted(wanted)
 
     def _ttl(self, request: Request, parent: Token, policies: list[str]) -> int:
         asked: int = request.get("period") or request.get("ttl") or request.get("lease")
@@ -152,7 +161,12 @@ class TokenBackend:
     # ------------------------------------------------------------------ looking up
 
     def _lookup(self, request: Request) -> Response:
-        return self._described(self._named(request) if request.get("token") else self._holder(request))
+        if not request.get("token"):
+            return self._lookup_self(request)
+        token = self._found(request)
+        if token is None:
+            raise Refusal(403, "bad token")
+        return self._described(token)
 
     def _lookup_self(self, request: Request) -> Response:
         return self._described(self._holder(request))
@@ -167,7 +181,10 @@ class TokenBackend:
     # ------------------------------------------------------------------ renewing and revoking
 
     def _renew(self, request: Request) -> Response:
-        return self._renewed(self._named(request), request)
+        token = self._found(request)
+        if token is None:
+            raise invalid("token not found")
+        return self._renewed(token, request)
 
     def _renew_self(self, request: Request) -> Response:
         return self._renewed(self._holder(request), request)
@@ -176,16 +193,26 @@ class TokenBackend:
         return self._renewed(self._by_accessor(request), request)
 
     def _revoke(self, request: Request) -> None:
-        self._vault.tokens.revoke(self._named(request))
+        token = self._found(request)
+        if token is not None:  # one that is gone already is as good as revoked
+            self._vault.tokens.revoke(token)
 
     def _revoke_self(self, request: Request) -> None:
         self._vault.tokens.revoke(self._holder(request))
 
-    def _revoke_accessor(self, request: Request) -> None:
-        self._vault.tokens.revoke(self._by_accessor(request))
+    def _revoke_accessor(self, request: Request) -> Response:
+        token = self._found_by_accessor(request)
+        if token is None:
+            request.warnings.append("No token found with this accessor")
+        else:
+            self._vault.tokens.revoke(token)
+        return Response()
 
     def _revoke_orphan(self, request: Request) -> None:
-        self._vault.tokens.revoke(self._named(request), orphan_children=True)
+        token = self._found(request)
+        if token is None:
+            raise invalid("token to revoke not found")
+        self._vault.tokens.revoke(token, orphan_children=True)
 
     # ------------------------------------------------------------------ common
 
@@ -195,19 +222,22 @@ class TokenBackend:
             raise Refusal(403, "permission denied")
         return token
 
-    def _named(self, request: Request) -> Token:
+    def _found(self, request: Request) -> Token | None:
         if not request.get("token"):
             raise invalid("missing token ID")
-        token = self._vault.tokens.lookup(request.get("token"))
-        if token is None or not token.namespace.startswith(self._namespace.path):
-            raise Refusal(403, "bad token")
-        return token
+        return self._of_this_namespace(self._vault.tokens.lookup(request.get("token")))
 
-    def _by_accessor(self, request: Request) -> Token:
+    def _found_by_accessor(self, request: Request) -> Token | None:
         if not request.get("accessor"):
             raise invalid("missing accessor")
-        token = self._vault.tokens.by_accessor(request.get("accessor"))
-        if token is None or not token.namespace.startswith(self._namespace.path):
+        return self._of_this_namespace(self._vault.tokens.by_accessor(request.get("accessor")))
+
+    def _of_this_namespace(self, token: Token | None) -> Token | None:
+        return token if token is not None and token.namespace.startswith(self._namespace.path) else None
+
+    def _by_accessor(self, request: Request) -> Token:
+        token = self._found_by_accessor(request)
+        if token is None:
             raise Refusal(403, "invalid accessor")
         return token
 

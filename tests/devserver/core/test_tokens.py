@@ -137,6 +137,47 @@ def test_the_wrong_token_to_look_up(server: RunningServer) -> None:
     assert server.request("POST", "auth/token/lookup", json={"token": "none"}).json()["errors"] == ["bad token"]
     assert server.request("POST", "auth/token/lookup-accessor", json={"accessor": "none"}).status_code == 403
     assert server.request("POST", "auth/token/revoke", json={}).status_code == 400
+    renewed = server.request("POST", "auth/token/renew", json={"token": "none"})
+    assert (renewed.status_code, renewed.json()["errors"]) == (400, ["token not found"])
+
+
+def test_a_token_that_is_gone_is_as_good_as_revoked(server: RunningServer) -> None:
+    assert server.request("POST", "auth/token/revoke", json={"token": "none"}).status_code == 204
+    by_accessor = server.request("POST", "auth/token/revoke-accessor", json={"accessor": "none"})
+    assert (by_accessor.status_code, by_accessor.json()["warnings"]) == (200, ["No token found with this accessor"])
+    orphaned = server.request("POST", "auth/token/revoke-orphan", json={"token": "none"})
+    assert (orphaned.status_code, orphaned.json()["errors"]) == (400, ["token to revoke not found"])
+
+
+def test_the_default_policy_comes_from_a_parent_that_has_it(server: RunningServer) -> None:
+    maker = 'path "auth/token/create" { capabilities = ["create", "update"] }'
+    server.client().sys.create_or_update_policy("bare-maker", maker)
+
+    def policies(by: str, **options: Any) -> list[str]:
+        made: list[str] = server.client(token=by).auth.token.create(**options)["auth"]["policies"]
+        return made
+
+    bare = create(server, policies=["bare-maker"], no_default_policy=True)
+    assert policies(bare) == policies(bare, policies=["bare-maker"]) == ["bare-maker"]
+    full = create(server, policies=["bare-maker"])
+    assert policies(full) == policies(full, policies=["bare-maker"]) == ["bare-maker", "default"]
+    assert policies("root", policies=["bare-maker", "default"], no_default_policy=True) == ["bare-maker"]
+
+
+def test_a_token_for_a_child_namespace_has_no_policies_of_its_parent(server: RunningServer) -> None:
+    server.client().sys.create_namespace("heirs")
+    child = server.request("POST", "auth/token/create", json={}, namespace="heirs").json()["auth"]
+    assert child["policies"] == ["default"]
+    maker = 'path "heirs/auth/token/create" { capabilities = ["update"] }'
+    weak = server.policy_token(maker, name="over-the-fence")
+    refused = server.request("POST", "auth/token/create", json={}, namespace="heirs", token=weak)
+    assert (refused.status_code, "child namespace" in refused.text) == (400, True)
+
+
+def test_display_names_are_made_of_letters_digits_and_hyphens(server: RunningServer) -> None:
+    for given, shown in (("", "token"), ("token", "token-token"), ("web 1_a!", "token-web-1-a")):
+        made = server.client().auth.token.create(display_name=given)["auth"]["client_token"]
+        assert server.client().auth.token.lookup(made)["data"]["display_name"] == shown
 
 
 def test_policies_are_enforced_on_each_operation(server: RunningServer) -> None:
