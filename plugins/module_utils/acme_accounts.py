@@ -56,11 +56,10 @@ def write_account(external_ca: ExternalCA, name: str, fields: Mapping[str, Any])
 
 
 def _described(account: Mapping[str, Any]) -> Dict[str, Any]:
-    keys = {version: plain_moments(key) for version, key in (account.get("account_keys") or {}).items()}
-    active = keys.get(str(account.get("active_key_version")))
+    active = account["account_keys"].get(str(account["active_key_version"]))
     if active is None:
         raise UnexpectedAnswer(f"Vault names no active key of the ACME account {account.get('name')}.")
-    return {**plain_moments(account), "account_keys": keys, "key_type": active["key_type"]}
+    return {**plain_moments(account), "key_type": active["key_type"]}
 
 
 def key_type_to_import(account_key: str, current: Optional[Mapping[str, Any]]) -> str:
@@ -104,5 +103,11 @@ def key_is_due(
         return True
     if older_than is None:
         return False
-    created = parse_moment(account["account_keys"][str(account["active_key_version"])].get("key_creation_date") or "")
+    moment = account["account_keys"][str(account["active_key_version"])].get("key_creation_date")
+    try:
+        created = parse_moment(moment or "")
+    except ValueError as error:
+        raise UnexpectedAnswer(
+            f"Vault's answer has key_creation_date as {error}. Check mount, and that nothing between answers for Vault."
+        ) from None
     return created is not None and (now - created).total_seconds() >= older_than

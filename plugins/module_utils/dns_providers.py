@@ -148,7 +148,8 @@ def try_provider(
     if not outcome.get("success"):
         said = outcome.pop("message", "") or "it does not say why"
         raise ExtcaError(
-            f"Vault cannot set records for {identifier} through DNS provider {provider_type}/{name}: {said}",
+            f"Vault cannot set records for {identifier} through DNS provider {provider_type}/{name}: {said.rstrip('.')}. "
+            "Check the provider's options, and what its DNS servers permit to Vault.",
             **{**about, **outcome},
         )
     return {**about, **outcome}

@@ -162,7 +162,9 @@ class ExternalCA:
         """The mount as ``sys/mounts`` describes it (type, description, config …), or None where nothing is mounted."""
         mounts = self._connection.request("GET", "sys/mounts").data or {}
         found = mounts.get(self.mount + "/")
-        return found if isinstance(found, dict) else None
+        if not isinstance(found, dict):
+            return None
+        return dict(found, config=_typed(found.get("config") or {}, "config", dict))
 
     def enable(self, fields: Fields) -> None:
         """Mount the engine here. ``fields``: description, config."""
@@ -388,7 +390,7 @@ class ExternalCA:
     def recent_orders(self, within: str) -> List[RecentOrder]:
         """Orders made within a duration from 1h to 168h, newest first, 500 at most."""
         data = self._list_data("lookup/orders/recent", {"within": within})
-        info = data.get("key_info") or {}
+        info = _typed(data.get("key_info") or {}, "key_info", dict)
         return [
             RecentOrder(
                 order_id=order_id,
@@ -455,7 +457,19 @@ class ExternalCA:
 
     @staticmethod
     def _acme_account(data: Optional[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
-        return None if data is None else dict(data, email_contacts=data.get("email_contacts") or [])
+        if data is None:
+            return None
+        keys = {
+            version: dict(
+                _typed(key, "account_keys", dict),
+                key_type=_text(key, "key_type"),
+                key_creation_date=_moment(key, "key_creation_date"),
+            )
+            for version, key in _typed(data.get("account_keys") or {}, "account_keys", dict).items()
+        }
+        version = _typed(data.get("active_key_version") or 0, "active_key_version", int)
+        contacts = _texts(data, "email_contacts")
+        return dict(data, account_keys=keys, active_key_version=version, email_contacts=contacts)
 
 
 # ---------------------------------------------------------------------- what may stand in a path

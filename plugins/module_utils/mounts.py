@@ -39,7 +39,7 @@ def find_mount(external_ca: ExternalCA) -> Optional[Dict[str, Any]]:
             f"mount {external_ca.mount} is a mount of type {found.get('type')}, not of {ENGINE_TYPE}; it is left alone. "
             "Choose another path."
         )
-    config = found.get("config") or {}
+    config = found["config"]
     return {
         "path": external_ca.mount,
         "type": ENGINE_TYPE,

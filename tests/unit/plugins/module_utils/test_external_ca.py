@@ -145,7 +145,7 @@ def test_the_mount_is_one_of_all(vault: FakeVault) -> None:
     vault.on("GET", "sys/mounts", Answer(mounted))
     external_ca = ExternalCA(VaultConnection({"url": "http://vault.test", "token": "t"}, environ={}), "/team/acme/")
     assert external_ca.mount == "team/acme"
-    assert external_ca.mount_configuration() == {"type": ENGINE_TYPE}
+    assert external_ca.mount_configuration() == {"type": ENGINE_TYPE, "config": {}}
     assert external_ca.on("odd").mount_configuration() is None
     assert external_ca.on("team/acme") is external_ca
 
@@ -153,8 +153,8 @@ def test_the_mount_is_one_of_all(vault: FakeVault) -> None:
 def test_an_account_always_has_contacts(external_ca: ExternalCA, vault: FakeVault) -> None:
     vault.on("GET", ACCOUNT, Answer({"name": "main"}))
     vault.on("POST", f"{ACCOUNT}/import", Answer({"name": "main"}))
-    assert external_ca.acme_account("main") == {"name": "main", "email_contacts": []}
-    assert external_ca.import_acme_account("main", {}) == {"name": "main", "email_contacts": []}
+    for account in (external_ca.acme_account("main"), external_ca.import_acme_account("main", {})):
+        assert account == {"name": "main", "email_contacts": [], "account_keys": {}, "active_key_version": 0}
 
 
 def test_deleting_a_role_by_force_is_a_query_parameter(external_ca: ExternalCA, vault: FakeVault) -> None:
@@ -229,6 +229,36 @@ def test_values_of_the_wrong_type_are_no_answer_of_vaults(
     vault.on("GET", f"{ORDER}/status", order_status(AWAITING, **changes))
     with pytest.raises(UnexpectedAnswer, match="that is not an answer of the pki-external-ca engine"):
         external_ca.order(REFERENCE)
+
+
+WRONG = "that is not an answer of the pki-external-ca engine"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"account_keys": [5]},
+        {"account_keys": {"0": None}},
+        {"account_keys": {"0": {"key_type": 5}}},
+        {"account_keys": {"0": {"key_type": "ec-256", "key_creation_date": 5}}},
+        {"active_key_version": "0"},
+        {"email_contacts": "pki@example.com"},
+    ],
+)
+def test_so_are_they_in_an_account(external_ca: ExternalCA, vault: FakeVault, changes: dict[str, Any]) -> None:
+    account = {"account_keys": {"0": {"key_type": "ec-256"}}, "active_key_version": 0, "email_contacts": None}
+    vault.on("GET", ACCOUNT, Answer({**account, **changes}), Answer(account))
+    with pytest.raises(UnexpectedAnswer, match=WRONG):
+        external_ca.acme_account("main")
+    assert (external_ca.acme_account("main") or {})["email_contacts"] == []
+
+
+def test_so_are_they_in_a_mount_and_in_a_list(external_ca: ExternalCA, vault: FakeVault) -> None:
+    vault.on("GET", "sys/mounts", Answer({f"{MOUNT}/": {"type": ENGINE_TYPE, "config": [5]}}))
+    vault.on("LIST", f"{MOUNT}/lookup/orders/recent", Answer({"keys": [ORDER_ID], "key_info": [5]}))
+    for call in (external_ca.mount_configuration, lambda: external_ca.recent_orders("1h")):
+        with pytest.raises(UnexpectedAnswer, match=WRONG):
+            call()
 
 
 @pytest.mark.parametrize("answer", [REFUSED, NOTHING_THERE, Answer(None), Answer({"certificate": ""}), NO_CONTENT])

@@ -51,6 +51,16 @@ def test_age_makes_the_key_due_and_the_type_stays(vault: FakeVault, run_module: 
     assert result["new_active_key_version"] == 1
 
 
+@pytest.mark.parametrize("moment", ["yesterday", "2026-13-01T00:00:00Z"])
+def test_an_age_that_cannot_be_read_is_told(vault: FakeVault, run_module: RunModule, moment: str) -> None:
+    data = dict(account().data or {})
+    data["account_keys"] = {"0": {**data["account_keys"]["0"], "key_creation_date": moment}}
+    vault.on("GET", PATH, Answer(data))
+    result = run_module(MODULE, {"name": "main", "older_than": "90d"})
+    assert result["failed"]
+    assert result["msg"].startswith(f"Vault's answer has key_creation_date as {moment!r}")
+
+
 @pytest.mark.parametrize(
     "options", [{"older_than": "500w"}, {"key_type": "ec-256"}, {"key_type": "ec-256", "force": True}]
 )

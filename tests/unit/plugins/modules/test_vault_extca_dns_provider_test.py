@@ -47,7 +47,7 @@ def test_failure_is_a_failed_task_with_the_providers_words(vault: FakeVault, run
     assert result["msg"].startswith(
         "Vault cannot set records for www.example.com through DNS provider rfc2136/internal: "
     )
-    assert "test failed; NOTAUTH" in result["msg"]
+    assert "test failed; NOTAUTH. Check the provider's options" in result["msg"]
     assert (result["success"], result["record_name"], result["provider_type"]) == (False, "r.", "rfc2136")
 
 
