@@ -43,7 +43,12 @@ class AppRole(Method):
         self._storage = context.storage
         self._clock = context.clock
         self._roles = Table(
-            context.storage, "role", _ROLE_FIELDS, hidden=frozenset({"role_id"}), check=self._check_role
+            context.storage,
+            "role",
+            _ROLE_FIELDS,
+            hidden=frozenset({"role_id"}),
+            check=self._check_role,
+            deleted=self._forget_secrets,
         )
         update, read, delete, list_ = Operation.UPDATE, Operation.READ, Operation.DELETE, Operation.LIST
         role = "role/(?P<name>[^/]+)"
@@ -175,6 +180,11 @@ class AppRole(Method):
             if secret is not None and secret["accessor"] == request.get("secret_id_accessor"):
                 return key
         raise not_found()
+
+    def _forget_secrets(self, role_name: str) -> None:
+        """A new role of the same name shall not let in who held a secret id of the old one."""
+        for key in self._keys(role_name):
+            self._storage.delete(key)
 
     def _live(self, key: str) -> dict[str, Any] | None:
         secret = self._storage.get(key)

@@ -32,6 +32,7 @@ class Table:
     """Named objects below one path, such as roles: written in part or as a whole, read, listed, deleted.
 
     ``hidden`` fields are stored and never read back. ``check`` may refuse, or complete, what is about to be stored.
+    ``deleted`` is told the name of an object that is gone.
     """
 
     def __init__(
@@ -42,14 +43,14 @@ class Table:
         *,
         hidden: frozenset[str] = frozenset(),
         check: Callable[[Request, dict[str, Any]], None] | None = None,
-        name_pattern: str = "[^/]+",
+        deleted: Callable[[str], None] | None = None,
     ) -> None:
         self._storage = storage
         self._prefix = prefix
         self.fields: Mapping[str, Field] = {**fields, **TOKEN_FIELDS, "name": Field()}
         self._hidden = hidden
         self._check = check
-        self._name_pattern = name_pattern
+        self._deleted = deleted
 
     def paths(self) -> list[Path]:
         """The table's rows in the backend."""
@@ -61,7 +62,7 @@ class Table:
         return [
             Path(self._prefix, {Operation.LIST: self._list}),
             Path(
-                f"{self._prefix}/(?P<name>{self._name_pattern})",
+                f"{self._prefix}/(?P<name>[^/]+)",
                 one,
                 self.fields,
                 exists=lambda request: self.get(request.data["name"]) is not None,
@@ -102,7 +103,10 @@ class Table:
         return Response(dict(sorted(shown.items())))
 
     def _delete(self, request: Request) -> None:
-        self._storage.delete(f"{self._prefix}/{request.get('name').lower()}")
+        name = request.get("name").lower()
+        self._storage.delete(f"{self._prefix}/{name}")
+        if self._deleted is not None:
+            self._deleted(name)
 
     def _list(self, request: Request) -> Response:
         return Response({"keys": self._storage.keys(f"{self._prefix}/")})

@@ -47,7 +47,6 @@ ROTATE_FIELDS = {
     "key_type": Field(default="ec-256", allowed=csr.ACCOUNT_KEY_TYPES),
     "force": Field(Kind.BOOL, default=False),
 }
-NAME_FIELDS = _NAME
 
 
 class Accounts:

@@ -130,6 +130,17 @@ def test_custom_ids_and_roles_without_a_secret(server: RunningServer) -> None:
         api.login("the-role")
 
 
+def test_secret_ids_go_with_their_role(server: RunningServer) -> None:
+    api = server.client().auth.approle
+    api.create_or_update_approle("Gone")
+    secret = api.generate_secret_id("gone")["data"]["secret_id"]
+    api.delete_role("gone")
+    api.create_or_update_approle("gone")
+    role_id = api.read_role_id("gone")["data"]["role_id"]
+    with pytest.raises(REFUSED, match="invalid role or secret ID"):
+        api.login(role_id, secret)
+
+
 def test_what_the_server_does_not_do_it_refuses(server: RunningServer) -> None:
     for field in ("token_bound_cidrs", "secret_id_bound_cidrs"):
         response = server.request("POST", "auth/approle/role/x", json={field: ["10.0.0.0/8"]})
