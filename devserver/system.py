@@ -94,7 +94,7 @@ class SystemBackend:
             "server_time_utc": int(self._vault.clock.now().timestamp()),
             "version": VERSION,
             "enterprise": True,
-            "cluster_name": CLUSTER_NAME,
+            **self._cluster(),
             "echo_duration_ms": 0,
             "clock_skew_ms": 0,
         }
@@ -114,9 +114,13 @@ class SystemBackend:
             "migration": False,
             "recovery_seal": False,
             "storage_type": "inmem",
-            **({} if sealed else {"cluster_name": CLUSTER_NAME}),
+            **self._cluster(),
         }
         return Response(data, top_level=True)
+
+    def _cluster(self) -> dict[str, str]:
+        """A sealed Vault does not know which cluster it belongs to."""
+        return {} if self._vault.sealed else {"cluster_name": CLUSTER_NAME, "cluster_id": self._vault.cluster_id}
 
     def _leader(self, request: Request) -> Response:
         data = {"ha_enabled": False, "is_self": False, "leader_address": "", "leader_cluster_address": ""}

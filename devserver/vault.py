@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import secrets
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -59,6 +60,7 @@ class Vault:
         self._policies_version = 0
         self._load()
         self.root_token = self._ensure_root_token(root_token)
+        self.cluster_id = self._ensure_cluster_id()
 
     # ------------------------------------------------------------------ life
 
@@ -132,6 +134,11 @@ class Vault:
         )
         self._state.put("core/root", {"token": token.id})
         return token.id
+
+    def _ensure_cluster_id(self) -> str:
+        id_: str = (self._state.get("core/cluster") or {}).get("id") or str(uuid.uuid4())
+        self._state.put("core/cluster", {"id": id_})
+        return id_
 
     # ------------------------------------------------------------------ namespaces
 

@@ -260,6 +260,8 @@ def test_health(server: RunningServer) -> None:
     health = client.sys.read_health_status(method="GET")
     assert (health["version"], health["enterprise"]) == ("2.1.0+ent", True)
     assert (health["initialized"], health["sealed"], health["standby"]) == (True, False, False)
+    status = client.sys.read_seal_status()
+    assert health["cluster_id"] == status["cluster_id"] == str(uuid.UUID(health["cluster_id"]))
     head = client.sys.read_health_status()
     assert (head.status_code, head.content) == (200, b"")
     assert server.request("GET", "sys/health?activecode=299&standbyok=true", token=None).status_code == 299

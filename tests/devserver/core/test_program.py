@@ -110,10 +110,12 @@ def test_tokens_mounts_policies_and_namespaces_survive(program: Callable[..., Pr
     login = inside.auth.userpass.login("ann", "pw", use_token=False)["auth"]
     wrapped = root.sys.wrap({"a": "b"}, ttl=600)["wrap_info"]["token"]
     before = inside.sys.list_mounted_secrets_engines()["data"]
+    cluster = root.sys.read_seal_status()["cluster_id"]
     assert one.stop()[0] == 0
 
     two = program("--state-file", state)
     assert two.token == one.token
+    assert two.client().sys.read_seal_status()["cluster_id"] == cluster
     ann = two.client(login["client_token"], namespace="team")
     assert ann.auth.token.lookup_self()["data"]["entity_id"] == login["entity_id"]
     assert ann.sys.list_mounted_secrets_engines()["data"] == before
