@@ -7,7 +7,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Dict, Mapping, Optional
 
-from .certificates import BadCertificate, certificate_facts, load_private_key, pem_blocks, same_certificates
+from .certificates import BadCertificate, certificate_facts, key_type_of, pem_blocks, same_certificates
 from .durations import parse_moment
 from .external_ca import ExternalCA
 from .resource import Field, Resource, plain_moments
@@ -68,15 +68,12 @@ def key_type_to_import(account_key: str, current: Optional[Mapping[str, Any]]) -
     A key that Vault has rotated since the import still is the account's: its type is among those of the older keys.
     """
     try:
-        key = load_private_key(account_key)
+        key_type = key_type_of(account_key)
     except BadCertificate as error:
         raise InvalidInput(f"account_key: {error}.") from None
-    curve = getattr(key, "curve", None)
-    family, size = ("ec", curve.key_size) if curve is not None else ("rsa", getattr(key, "key_size", 0))
-    key_type = f"{family}-{size}"
     if key_type not in KEY_TYPES:
         raise InvalidInput(
-            f"account_key is of no type that the engine knows; it must be one of {', '.join(KEY_TYPES)}."
+            f"account_key is of the type {key_type}, which the engine does not know; it must be one of {', '.join(KEY_TYPES)}."
         )
     held = [] if current is None else [one.get("key_type") for one in current["account_keys"].values()]
     return str(current["key_type"]) if current is not None and key_type in held else key_type

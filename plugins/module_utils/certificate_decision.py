@@ -10,7 +10,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from . import certificate_files as files
 from .certificate_files import Found, Material, Part
-from .certificates import BadCertificate, CertificateFacts, certificate_facts, check_certificate
+from .certificates import BadCertificate, CertificateFacts, certificate_facts, check_certificate, key_type_of
 from .durations import RenewBefore, format_moment, say_duration
 
 
@@ -131,20 +131,6 @@ def due_reason(facts: CertificateFacts, renew_before: RenewBefore, now: datetime
     if now >= renew_before.moment(facts.not_before, facts.not_after):
         return f"expires in {say_duration(left)}"
     return None
-
-
-def key_type_of(private_key: str) -> str:
-    """The engine's name of a key's type, such as ``ec-256`` or ``rsa-2048``. Raises BadCertificate."""
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
-
-    from .certificates import load_private_key
-
-    key = load_private_key(private_key)
-    if isinstance(key, rsa.RSAPrivateKey):
-        return f"rsa-{key.key_size}"
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        return f"ec-{key.curve.key_size}"
-    return type(key).__name__.lstrip("_")
 
 
 def _missing(kinds: Sequence[str], paths: Mapping[str, str], found: Mapping[str, Found]) -> str:

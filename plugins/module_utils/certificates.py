@@ -168,6 +168,19 @@ def load_private_key(pem: str, passphrase: Optional[str] = None) -> Any:
         raise BadCertificate(f"the private key cannot be read: {type(error).__name__}") from None
 
 
+def key_type_of(private_key: str) -> str:
+    """The engine's name of a PEM private key's type, such as ``ec-256`` or ``rsa-2048``; what it has none for is called otherwise."""
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+    key = load_private_key(private_key)
+    if isinstance(key, rsa.RSAPrivateKey):
+        return f"rsa-{key.key_size}"
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        curve: str = key.curve.name
+        return f"ec-{key.key_size}" if re.fullmatch(r"secp\d+r1", curve) else curve
+    return type(key).__name__.lstrip("_")
+
+
 def csr_block(text: str) -> str:
     """The one PEM request in a text, so that nothing beside it (a private key) is sent anywhere. Raises BadCertificate."""
     blocks = pem_blocks(text, "CERTIFICATE REQUEST") or pem_blocks(text, "NEW CERTIFICATE REQUEST")

@@ -13,7 +13,6 @@ from ansible_collections.certops.vault_extca.plugins.module_utils.certificate_de
     Decision,
     Wanted,
     decide,
-    key_type_of,
 )
 from ansible_collections.certops.vault_extca.plugins.module_utils.certificate_files import Found
 from ansible_collections.certops.vault_extca.plugins.module_utils.certificates import summary
@@ -170,14 +169,6 @@ def test_a_certificate_for_another_key_than_the_one_that_is_given_is_no_good() -
 def test_a_key_of_another_type_is_no_good() -> None:
     assert decided(found(), WANTED._replace(key_type="rsa-2048")).reason == "its key is ec-256 and not rsa-2048"
     assert decided(found(), WANTED._replace(key_type="ec-256")).good is not None
-
-
-def test_types_of_keys_have_the_engines_names() -> None:
-    from ansible_collections.certops.vault_extca.plugins.module_utils.external_ca import CSR_KEY_TYPES
-    from ansible_collections.certops.vault_extca.plugins.module_utils.local_keys import new_private_key
-
-    for key_type in CSR_KEY_TYPES:
-        assert key_type_of(new_private_key(key_type)) == key_type
 
 
 def test_what_is_told_of_a_certificate_holds_no_key() -> None:

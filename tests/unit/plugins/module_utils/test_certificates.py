@@ -20,6 +20,7 @@ from ansible_collections.certops.vault_extca.plugins.module_utils.certificates i
     csr_identifiers,
     format_serial,
     key_as_pem,
+    key_type_of,
     load_private_key,
     normalise_serial,
     pem_blocks,
@@ -327,3 +328,13 @@ def test_a_serial_number_has_one_spelling(number: int) -> None:
 def test_what_is_no_serial_number_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a serial number"):
         normalise_serial(text)
+
+
+def test_types_of_keys_have_the_engines_names() -> None:
+    from ansible_collections.certops.vault_extca.plugins.module_utils.external_ca import CSR_KEY_TYPES
+    from ansible_collections.certops.vault_extca.plugins.module_utils.local_keys import new_private_key
+
+    for key_type in CSR_KEY_TYPES:
+        assert key_type_of(new_private_key(key_type)) == key_type
+    assert key_type_of(key_pem(ec.generate_private_key(ec.SECP256K1()))) == "secp256k1"
+    assert key_type_of(key_pem(ed25519.Ed25519PrivateKey.generate())) == "Ed25519PrivateKey"

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 
 from ...conftest import RunModule
 from ...issuing import SmallCA, key_pem, new_key, pem
@@ -228,7 +228,9 @@ def test_bad_input_is_refused_before_any_request(
     ("key", "message"),
     [
         ("-----BEGIN NOTHING-----", "account_key: the private key cannot be read"),
-        (KEY_25519, "account_key is of no type that the engine knows"),
+        (KEY_25519, "account_key is of the type Ed25519PrivateKey, which the engine does not know"),
+        (key_pem(ec.generate_private_key(ec.SECP256K1())), "account_key is of the type secp256k1, which"),
+        (key_pem(dsa.generate_private_key(2048)), "account_key is of the type DSAPrivateKey, which"),
     ],
 )
 def test_a_key_that_cannot_be_an_accounts_is_refused_unseen(
