@@ -51,5 +51,11 @@ def test_of_all_types(some: FakeVault, run_module: RunModule, options: dict[str,
     assert named(run_module(MODULE, options, check=True)) == [("aws-route53", "internal"), ("rfc2136", "internal")]
 
 
+def test_a_type_that_only_a_later_vault_has(some: FakeVault, run_module: RunModule) -> None:
+    some.on("LIST", PATH, Answer({"keys": ["rfc2136/internal", "zone.api/new"]}))
+    some.on("GET", f"{PATH}/zone.api/new", Answer({"identifiers": ["example.org"], "ttl": "1m0s"}))
+    assert named(run_module(MODULE, {})) == [("rfc2136", "internal"), ("zone.api", "new")]
+
+
 def test_a_type_that_does_not_exist(some: FakeVault, run_module: RunModule) -> None:
     assert "value of type must be one of" in run_module(MODULE, {"type": "bind"})["msg"]
