@@ -100,12 +100,17 @@ def test_parts_of_options_and_return_values_are_called_what_they_are() -> None:
             assert is_file or part in known.get(whole, {part}), f"{page.name} names {whole}.{part}"
 
 
-# What HashiCorp's documentation of the provider, release 5.8, names in each table's first column: arguments, then attributes.
+# What release 5.12 of HashiCorp's provider has, as each table's first column names it: arguments, then attributes.
 TERRAFORM = {
     "Mount": "path description local seal_wrap default_lease_ttl_seconds max_lease_ttl_seconds",
-    "ACME account": "mount name directory_url email_contacts key_type eab_kid eab_key trusted_ca active_key_version",
+    "ACME account": "mount name directory_url email_contacts key_type eab_kid eab_key trusted_ca active_key_version"
+    " default_nameserver",
     "Role": "mount name acme_account_name allowed_domains allowed_domain_options allowed_challenge_types"
-    " csr_generate_key_type csr_identifier_population force creation_date last_update_date",
+    " csr_generate_key_type csr_identifier_population dns_provider_name dns_provider_type force creation_date last_update_date",
+    "DNS provider": "mount name identifiers ttl creation_date last_updated_date access_key_id assume_role_arn external_id hosted_zone_id"
+    " region secret_access_key_wo secret_access_key_wo_version client_id client_secret_wo client_secret_wo_version environment"
+    " resource_group_name subscription_id tenant_id zone_name credentials_wo credentials_wo_version impersonate_service_account project"
+    " nameserver tsig_algorithm tsig_key_name tsig_secret_wo tsig_secret_wo_version",
     "Order": "mount role_name identifiers csr order_id order_status creation_date next_work_date last_update last_error"
     " serial_number expires challenges",
     "Challenge": "mount role_name order_id challenge_type identifier token key_authorization status expires",
