@@ -210,6 +210,7 @@ class AwaitedCertificate:
         self._patience = patience
         self._format = certificate_format
         self._denied: Optional[PermissionDenied] = None  # reading the status
+        self._missing_since: Optional[float] = None  # seconds after which a completed order had no certificate yet
         self.waiting: Waiting[_Seen] = Waiting(
             self._look,
             lambda seen: seen.order is None or order_states.is_terminal(seen.order["order_status"]),
@@ -244,10 +245,14 @@ class AwaitedCertificate:
         return _Seen(order, self._external_ca.certificate(self._reference, self._format, timeout=seconds))
 
     def _survives(self, error: Exception, elapsed: float) -> bool:
-        # Who can see that the order is completed need not wait for a certificate that is not there.
-        if self._patience is None or (isinstance(error, NoCertificateYet) and self._denied is None):
-            return isinstance(error, NoCertificateYet) and self._denied is not None
-        return survives(error, elapsed)
+        if not isinstance(error, NoCertificateYet):
+            return self._patience is not None and survives(error, elapsed)
+        if self._denied is not None:
+            return True
+        # Of a completed order, only a standby that has not caught up lacks the certificate; one that is gone is not waited for.
+        if self._missing_since is None:
+            self._missing_since = elapsed
+        return self._patience is not None and elapsed - self._missing_since < UNKNOWN_AT_FIRST
 
     def _unseen(self, waited: Waited[_Seen]) -> Exception:
         if self._denied is None or not isinstance(waited.trouble, NoCertificateYet):

@@ -140,8 +140,21 @@ def test_a_certificate_that_is_gone_is_not_waited_for(external_ca: ExternalCA, v
     vault.on("GET", f"{ORDER}/status", order_status("completed"))
     vault.on("GET", f"{ORDER}/fetch-cert", NOTHING_THERE)
     with pytest.raises(VaultError, match=f"Vault has no certificate for order {ORDER_ID}"):
-        obtain_certificate(external_ca, REFERENCE, Patience(10), clock=clock)
+        obtain_certificate(external_ca, REFERENCE, None, clock=clock)
     assert clock.slept == []
+    with pytest.raises(VaultError, match=f"Vault has no certificate for order {ORDER_ID}"):
+        obtain_certificate(external_ca, REFERENCE, Patience(60), clock=clock)
+    assert 5 <= sum(clock.slept) < 8
+
+
+@pytest.mark.parametrize("missing", [NOTHING_THERE, Answer(status=400, errors=["not completed"]), Answer(None)])
+def test_a_standby_that_has_not_caught_up_with_the_certificate_is_given_time(
+    external_ca: ExternalCA, vault: FakeVault, missing: Answer
+) -> None:
+    vault.on("GET", f"{ORDER}/status", *[order_status("processing-challenge")] * 20, order_status("completed"))
+    vault.on("GET", f"{ORDER}/fetch-cert", missing, missing, issued_data())
+    issued = obtain_certificate(external_ca, REFERENCE, Patience(300), clock=ManualClock())
+    assert (issued.certificate is not None, issued.polls) == (True, 23)
 
 
 # ---------------------------------------------------------------------- verifying
