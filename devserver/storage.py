@@ -119,9 +119,13 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        # One server at a time: a second one would go on from this state by itself, and each overwrite the other's.
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         database.execute("CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
     except (OSError, sqlite3.Error) as error:
-        raise StateFileError(f"cannot use {path} as state file: {error}") from error
+        busy = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+        reason = "another server is using it" if busy else error
+        raise StateFileError(f"cannot use {path} as state file: {reason}") from error
     return database

@@ -128,6 +128,25 @@ def test_tokens_mounts_policies_and_namespaces_survive(program: Callable[..., Pr
     assert not three.client(one.token).is_authenticated(), "the root token before this one still works"
 
 
+def test_a_state_file_is_for_one_server_at_a_time(program: Callable[..., Program], tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    one = program("--state-file", str(state))
+    arguments = ("--listen", "127.0.0.1:0", "--root-token", "another", "--state-file", str(state))
+    second = subprocess.run(
+        [sys.executable, "-m", "devserver", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert (second.returncode, second.stdout) == (1, "")
+    assert f"cannot use {state} as state file: another server is using it" in second.stderr
+    assert one.client().is_authenticated()
+    assert one.stop()[0] == 0
+    assert program("--state-file", str(state)).token == one.token
+
+
 def test_what_a_backend_stored_survives(make_server: Callable[..., RunningServer], tmp_path: Path) -> None:
     first = make_server(backends={"kv": KeyValue}, state_file=tmp_path / "state")
     first.client().sys.enable_secrets_engine("kv", path="kv")
