@@ -280,6 +280,8 @@ def verify(issued: Issued) -> certificates.CertificateFacts:
             csr=order["csr"] if order and order["csr"] and not certificate["private_key"] else None,
             serial_number=certificate["serial_number"],
         )
+        if not facts.identifiers:
+            raise certificates.BadCertificate("the certificate is for no DNS name")
         if order and order["identifiers"]:
             _check_names(facts.identifiers, {same_spelling(one) for one in order["identifiers"]})
     except certificates.BadCertificate as error:

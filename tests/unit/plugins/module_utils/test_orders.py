@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
@@ -38,8 +40,10 @@ from ansible_collections.certops.vault_extca.plugins.module_utils.vault_errors i
     Unreachable,
     VaultError,
 )
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
-from ...issuing import SmallCA, new_csr
+from ...issuing import NOW, SmallCA, key_pem, new_csr, new_key, pem
 from ...ordering import AWAITING, DENIED, ORDER, ORDER_ID, challenge, order_status
 from ...support import NOTHING_THERE, Answer, FakeVault, ManualClock
 
@@ -197,6 +201,20 @@ def test_what_does_not_fit_is_told_with_the_order(
         verify(Issued(known, external_ca.certificate(REFERENCE), 1, 0.0))
     assert caught.value.details["order_id"] == ORDER_ID
     assert "csr" not in caught.value.details
+
+
+def test_a_certificate_without_a_name_is_none(external_ca: ExternalCA, vault: FakeVault) -> None:
+    key, nobody = new_key(), x509.Name([])
+    nameless = (
+        x509.CertificateBuilder(nobody, nobody, key.public_key(), 1, NOW, NOW + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("192.0.2.1"))]), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    of_no_name = LEAF.data(certificate=pem(nameless), private_key=key_pem(key), ca_chain=[], serial_number="01")
+    vault.on("GET", f"{ORDER}/fetch-cert", Answer(of_no_name))
+    # Which names were ordered, a token that may not read the status does not know.
+    with pytest.raises(OrderFailed, match="the certificate is for no DNS name"):
+        verify(Issued(None, external_ca.certificate(REFERENCE), 1, 0.0))
 
 
 # ---------------------------------------------------------------------- why
