@@ -58,9 +58,11 @@ def test_a_read_is_a_copy() -> None:
 
 def test_nobody_else_reads_the_file(tmp_path: Path) -> None:
     path = tmp_path / "state"
-    State(path).put("key", {})
-    for file in tmp_path.iterdir():
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+    state = State(path)
+    state.put("key", {})
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    state.close()
+    assert modes == {"state": 0o600, "state-wal": 0o600}
 
 
 def test_a_file_that_is_no_state_is_refused_by_name(tmp_path: Path) -> None:
