@@ -17,6 +17,7 @@ from .server import create_server, listen
 from .storage import StateFileError
 from .vault import Vault
 
+_ANSWER_HELP = "how to answer where Vault's documents do not say; docs/development-vault.md lists them (repeatable)"
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root-token", metavar="TOKEN", help="the root token's id (default: random)")
     parser.add_argument("--state-file", type=Path, metavar="FILE", help="keep the state in this SQLite file")
     parser.add_argument("--log-level", choices=_LOG_LEVELS, default="warning")
-    parser.add_argument("--answer", action="append", default=[], metavar="OQ-n=ANSWER", help="may be given repeatedly")
+    parser.add_argument("--answer", action="append", default=[], metavar="OQ-n=ANSWER", help=_ANSWER_HELP)
     return parser
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import tempfile
 from pathlib import Path
@@ -90,6 +91,13 @@ def test_the_first_answer_is_the_default() -> None:
 def test_a_bad_answer_says_what_would_be_right(pair: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         parse([pair])
+
+
+def test_every_question_is_documented_with_its_answers() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "development-vault.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (OQ-\d+) \| .+ \| (.+) \|$", text, re.MULTILINE)
+    documented = {question: tuple(re.findall("`(.+?)`", answers)) for question, answers in rows}
+    assert documented == dict(ANSWERS)
 
 
 def test_one_bad_answer_changes_nothing() -> None:
