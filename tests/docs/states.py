@@ -366,7 +366,7 @@ def _as_play(text: str, group: str, engine: Engine, site: Site, is_play: bool) -
             text = text.replace(
                 "    group/certops.vault_extca.vault_extca:\n",
                 "    group/certops.vault_extca.vault_extca:\n"
-                f"      token: {site.bench.vault.token}\n"
+                + ("" if "      token:" in text else f"      token: {site.bench.vault.token}\n")
                 + ("" if "      mount:" in text else f"      mount: {engine.mount}\n"),
             )
             return text.replace("  module_defaults:\n", f"  module_defaults:\n{trusted}", 1)
