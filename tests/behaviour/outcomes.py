@@ -11,12 +11,13 @@ _ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _REPLACED = (
     (re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----\n?", re.DOTALL), r"<PEM \1>"),
     (_ID, "<id>"),
+    # Before tokens, as one may seem to stand between two characters of this.
+    (re.compile(r"BC[A-D][A-Za-z0-9+/]{43}=="), "<extension>"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"), "<moment>"),
     (re.compile(r"\b[0-9a-f]{2}(:[0-9a-f]{2}){3,}\b"), "<hex pairs>"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<digest>"),
     (re.compile(r"(?<![\w-])[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{43}(?![\w-])"), "<key authorization>"),
     (re.compile(r"(?<![\w-])[A-Za-z0-9_-]{43}(?![\w-])"), "<token>"),
-    (re.compile(r"BC[A-D][A-Za-z0-9+/]{40,}={0,2}"), "<extension>"),
     (re.compile(r"(localhost|127\.0\.0\.1):\d+"), r"\1:<port>"),
     (re.compile(r"pki-external-ca_[0-9a-f]+"), "<accessor>"),
 )
