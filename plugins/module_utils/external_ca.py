@@ -274,8 +274,14 @@ class ExternalCA:
     ) -> OrderReference:
         """Create an order for names (Vault makes the key) or for a PEM request."""
         body: Dict[str, Any] = {"csr": csr} if csr is not None else {"identifiers": list(identifiers or ())}
-        # One that is lost may have been made: who repeats it blindly pays for two.
-        data = self._present(self._write(f"role/{_name('role_name', role_name)}/new-order", body, once=True))
+        path = f"role/{_name('role_name', role_name)}/new-order"
+        try:
+            # One that is lost may have been made: who repeats it blindly pays for two.
+            data = self._present(self._write(path, body, once=True))
+        except VaultError as error:
+            if error.transient:
+                error.message += " If the order was made all the same, the next run finds it; retries do not repeat it."
+            raise
         return OrderReference(role_name, _text(data, "order_id"))
 
     def order(self, order: OrderReference, *, timeout: Optional[float] = None) -> Optional[Order]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import requests
 from ansible_collections.certops.vault_extca.plugins.module_utils.external_ca import (
     ENGINE_TYPE,
     ExternalCA,
@@ -22,6 +23,7 @@ from ansible_collections.certops.vault_extca.plugins.module_utils.vault_errors i
     InvalidInput,
     NotFound,
     UnexpectedAnswer,
+    VaultError,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -176,6 +178,23 @@ def test_a_failed_test_of_a_provider_is_an_outcome(external_ca: ExternalCA, vaul
     assert (outcome["success"], outcome["message"]) == (False, "failed to create the record; dns: bad signature")
     with pytest.raises(BadRequest, match="unknown provider"):
         external_ca.test_dns_provider("rfc2136", "internal", "a.example", False)
+
+
+@pytest.mark.parametrize(
+    ("answer", "may_be_there"),
+    [
+        (Answer(status=502, text="<html>"), True),
+        (Answer(raises=requests.exceptions.ReadTimeout()), True),
+        (Answer(status=400, errors=["unknown role"]), False),
+    ],
+)
+def test_an_order_whose_answer_is_lost_may_have_been_made(
+    external_ca: ExternalCA, vault: FakeVault, answer: Answer, may_be_there: bool
+) -> None:
+    vault.on("POST", f"{ROLE}/new-order", answer)
+    with pytest.raises(VaultError) as caught:
+        external_ca.new_order("web", identifiers=["www.example.com"])
+    assert caught.value.message.endswith("the next run finds it; retries do not repeat it.") is may_be_there
 
 
 def test_a_write_without_an_answer_is_no_resource(external_ca: ExternalCA, vault: FakeVault) -> None:
