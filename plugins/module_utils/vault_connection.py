@@ -218,7 +218,7 @@ class VaultConnection:
                 import json
 
                 parsed = json.loads(content)
-            except ValueError:
+            except (ValueError, RecursionError):  # the latter for brackets in brackets
                 parsed = None
         envelope: Dict[str, Any] = parsed if isinstance(parsed, dict) else {}
         if status >= 400:
@@ -232,8 +232,9 @@ class VaultConnection:
                 status=status,
                 path=path,
             )
-        warnings = envelope.get("warnings") or []
-        return Answer(status, envelope.get("data"), [str(one) for one in warnings], envelope)
+        said = envelope.get("warnings")
+        warnings = [str(one) for one in said] if isinstance(said, list) else []
+        return Answer(status, envelope.get("data"), warnings, envelope)
 
     @staticmethod
     def _describe(response: Any, content: bytes) -> str:

@@ -69,6 +69,7 @@ def test_no_content_is_an_answer(vault: FakeVault) -> None:
         (Answer(text='{"data": {"a'), "bytes of application/json instead of Vault's JSON"),
         (Answer(text="[]"), "2 bytes"),
         (Answer(text='{"data": []}'), "instead of Vault's JSON"),
+        (Answer(text="[" * 200_000), "200000 bytes"),
         (Answer(text=""), "an empty body"),
     ],
 )
@@ -77,6 +78,12 @@ def test_what_is_not_vaults_answer_is_told(vault: FakeVault, answer: Answer, com
     with pytest.raises(UnexpectedAnswer, match="nothing between") as caught:
         connect().request("GET", "a")
     assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize("warnings", ["5", '"careful"', "{}"])
+def test_warnings_that_are_no_list_are_none(vault: FakeVault, warnings: str) -> None:
+    vault.on("GET", "a", Answer(text=f'{{"data": {{}}, "warnings": {warnings}}}'))
+    assert connect().request("GET", "a").warnings == []
 
 
 def test_an_answer_without_end_is_no_answer(vault: FakeVault, monkeypatch: pytest.MonkeyPatch) -> None:
