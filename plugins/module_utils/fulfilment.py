@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from . import order_states
@@ -16,6 +17,8 @@ from .vault_errors import BadRequest, InvalidInput, UnexpectedAnswer, VaultError
 
 # How long Vault may take to see that the last challenge is marked, in seconds.
 TAKES_NOTICE = 5.0
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+")
+_AUTHORIZATION = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?")
 
 
 class Selection(NamedTuple):
@@ -84,6 +87,12 @@ def describe(
         raise UnexpectedAnswer(
             f"Vault gave no key authorization for the {challenge_type} challenge of {identifier}. Look at the order's state "
             "with vault_extca_order_info, and create a new order if it has ended."
+        )
+    # Both go into paths, files and records of whoever publishes them.
+    if not (_TOKEN.fullmatch(details["challenge_token"]) and _AUTHORIZATION.fullmatch(details["challenge_auth"])):
+        raise UnexpectedAnswer(
+            f"The {challenge_type} challenge of {identifier} has other characters in its token or key authorization than those of "
+            "base64url (RFC 8555 section 8.1), and must not be published. Check directory_url of the ACME account, and mount."
         )
     return {
         "identifier": identifier,

@@ -68,6 +68,28 @@ def test_dns_01_gives_the_same_record_whichever_way_vault_answers(
     assert found["identifier"] == "*.example.com"
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"challenge_token": "../../../../etc/cron.d/x"},
+        {"challenge_token": ""},
+        {"challenge_token": "tok\ud800en"},
+        {"challenge_auth": "token.thumb\nprint"},
+        {"challenge_auth": "token.\ud800"},
+        {"challenge_auth": "a.b.c"},
+    ],
+)
+@pytest.mark.parametrize("challenge_type", ["http-01", "dns-01"])
+def test_what_could_not_be_a_challenge_is_not_published(
+    vault: FakeVault, run_module: RunModule, changes: dict[str, str], challenge_type: str
+) -> None:
+    data = {**(details().data or {}), **changes}
+    scripted(vault, order_status(AWAITING, "www.example.com"), challenge=Answer(data))
+    result = run_module(MODULE, {**OPTIONS, "challenge_type": challenge_type})
+    assert result["failed"] is True
+    assert "base64url (RFC 8555 section 8.1), and must not be published" in result["msg"]
+
+
 def test_tls_alpn_01(vault: FakeVault, run_module: RunModule) -> None:
     rows = {"www.example.com": [challenge("tls-alpn-01")]}
     scripted(vault, order_status(AWAITING, challenges=rows))
