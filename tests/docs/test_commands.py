@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from ansible_collections.certops.vault_extca.plugins.module_utils import progres
 
 from tests.ecosystem.neighbours import mistakes
 from tests.testbed import Testbed, TestbedOptions
+from tests.testbed.devserver import Devserver
 from tests.testbed.ports import free_port
 from tests.tools.output import output
 from tests.tools.tree import REPOSITORY
@@ -122,16 +124,21 @@ def _around_a_playbook(desk: Desk, command: Command) -> None:
     assert not (desk.directory / "testbed.json").exists()
 
 
-def _curl(desk: Desk, command: Command) -> None:
-    """What curl would send is what the endpoint takes."""
-    words = shlex.split(command.text.replace("$VAULT_ADDR", desk.testbed.vault.url))
+def _send(command: Command, url: str) -> tuple[str, str]:
+    """Send what curl would send; the address and the body, which the endpoint has taken."""
+    words = shlex.split(command.text.replace("$VAULT_ADDR", url))
     assert words[0:2] == ["curl", "-X"]
     assert words[4] == "-d"
     address, body = words[3], words[5]
-    with _trouble(address) as in_force:
-        answer = requests.request(words[2], address, data=body, timeout=20)
-        assert answer.status_code == 200, answer.text
-        assert json.loads(body).get("role", "status$") in in_force()
+    answer = requests.request(words[2], address, data=body, timeout=20)
+    assert answer.status_code == 200, answer.text
+    return address, body
+
+
+def _trouble_on_demand(desk: Desk, command: Command) -> None:
+    with _trouble(desk.testbed.vault.url) as in_force:
+        address, body = _send(command, desk.testbed.vault.url)
+        assert json.loads(body).get("role", "status$") in in_force(address)
         if address.endswith("faults"):
             asked = f"{desk.testbed.vault.url}/v1/pki-external-ca/role/web/order/none/status"
             answers = [requests.get(asked, timeout=20).status_code for _time in range(3)]
@@ -140,12 +147,27 @@ def _curl(desk: Desk, command: Command) -> None:
 
 
 @contextlib.contextmanager
-def _trouble(address: str) -> Iterator[Callable[[], str]]:
+def _trouble(url: str) -> Iterator[Callable[[str], str]]:
     """What an endpoint for trouble says is in force; nothing of it is left."""
     try:
-        yield lambda: requests.get(address, timeout=20).text
+        yield lambda address: requests.get(address, timeout=20).text
     finally:
-        requests.delete(address, timeout=20).raise_for_status()
+        for name in ("faults", "scripts"):
+            requests.delete(f"{url}/dev/{name}", timeout=20).raise_for_status()
+
+
+# These two have a server of their own: what it answers, and when it thinks it is, would be met by other commands.
+def _answer(_desk: Desk, command: Command) -> None:
+    with Devserver() as vault:
+        address, body = _send(command, vault.url)
+        assert json.loads(body).items() <= requests.get(address, timeout=20).json().items()
+
+
+def _clock(_desk: Desk, command: Command) -> None:
+    with Devserver() as vault:
+        address, body = _send(command, vault.url)
+        ahead = datetime.fromisoformat(requests.get(address, timeout=20).json()["now"]) - datetime.now(UTC)
+        assert abs(ahead.total_seconds() - json.loads(body)["advance"]) < 60
 
 
 def _workflow(desk: Desk, command: Command) -> None:
@@ -186,8 +208,12 @@ RUN: Mapping[str, Callable[[Desk, Command], None]] = {
     ".venv/bin/python -m devserver --listen 127.0.0.1:8200 --root-token root": _development_vault,
     ".venv/bin/python -m tests.testbed run --small --vars testbed.json -- ansible-playbook -e @testbed.json"
     " your-playbook.yml": _around_a_playbook,
-    """curl -X POST $VAULT_ADDR/dev/faults -d '{"path": "status$", "kind": "status", "status": 503, "count": 2}'""": _curl,
-    """curl -X PUT $VAULT_ADDR/dev/scripts -d '{"role": "web", "stay": {"processing-challenge": 2}}'""": _curl,
+    """curl -X POST $VAULT_ADDR/dev/faults -d '{"path": "status$", "kind": "status", "status": 503, "count": 2}'""": (
+        _trouble_on_demand
+    ),
+    """curl -X PUT $VAULT_ADDR/dev/scripts -d '{"role": "web", "stay": {"processing-challenge": 2}}'""": _trouble_on_demand,
+    """curl -X PUT $VAULT_ADDR/dev/answers -d '{"OQ-1": "404"}'""": _answer,
+    """curl -X POST $VAULT_ADDR/dev/clock -d '{"advance": 86400}'""": _clock,
     """ansible-playbook certops.vault_extca.workflow -e '{"certificate_names": ["www.example.com"], "webroot": "/var/www/html"}'""": (
         _workflow
     ),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from devserver.answers import ANSWERS
 from tests.tools import messages, site
 from tests.tools.tree import REPOSITORY
 
@@ -153,6 +154,12 @@ def _names(module: str) -> set[str]:
     for name, value in told["RETURN"].items():
         names |= {name, *value.get("contains", {})}
     return names
+
+
+def test_the_development_vault_s_answers_are_all_told() -> None:
+    text = (REPOSITORY / "docs" / "development-vault.md").read_text()
+    rows = re.findall(r"^\| (OQ-\d+) \| .+ \| (.+) \|$", text, re.MULTILINE)
+    assert {question: tuple(re.findall(r"`([^`]+)`", answers)) for question, answers in rows} == ANSWERS
 
 
 def test_the_support_table_is_whole() -> None:
