@@ -18,7 +18,7 @@ _COMMON = (Field("identifiers", same=same_names), Field("ttl", same=same_duratio
 _OF_TYPE: Mapping[str, Sequence[Field]] = {
     "aws-route53": (
         Field("access_key_id"),
-        Field("secret_access_key", write_only=True),
+        Field("secret_access_key", write_only=True, of="access_key_id"),
         Field("region"),
         Field("hosted_zone_id"),
         Field("external_id"),
@@ -27,7 +27,7 @@ _OF_TYPE: Mapping[str, Sequence[Field]] = {
     "azure-dns": (
         Field("zone_name"),
         Field("client_id"),
-        Field("client_secret", write_only=True),
+        Field("client_secret", write_only=True, of="client_id"),
         Field("tenant_id"),
         Field("subscription_id"),
         Field("resource_group_name"),
@@ -42,7 +42,7 @@ _OF_TYPE: Mapping[str, Sequence[Field]] = {
     "rfc2136": (
         Field("nameserver"),
         Field("tsig_key_name"),
-        Field("tsig_secret", write_only=True),
+        Field("tsig_secret", write_only=True, of="tsig_key_name"),
         Field("tsig_algorithm"),
     ),
 }

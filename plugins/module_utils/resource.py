@@ -38,6 +38,7 @@ class Field(NamedTuple):
     """A field of a resource.
 
     ``same`` compares two values; ``fixed``: Vault lets nobody change it after creation; ``write_only``: it is never read back.
+    ``of`` is the field that tells which secret a write-only one is: when that changes, the secret is another one too.
     ``remedy`` is what a person can do about a fixed field that differs.
     """
 
@@ -45,6 +46,7 @@ class Field(NamedTuple):
     same: Callable[[Any, Any], bool] = same
     fixed: bool = False
     write_only: bool = False
+    of: str = ""
     remedy: str = ""
 
 
@@ -124,19 +126,20 @@ def ensure(
     if fixed:
         return _recreate(resource, name, wanted, current, write, delete, check_mode)
 
-    secrets = [one for one in resource.fields if one.write_only and one.name in wanted]
-    if not differing and not (rewrite and secrets):
+    changing = {one.name for one in differing}
+    secrets = [
+        one for one in resource.fields if one.write_only and one.name in wanted and (rewrite or one.of in changing)
+    ]
+    if not differing and not secrets:
         return Change(False, dict(current), {}, {})
     body = {one.name: current[one.name] for one in resource.fields if current.get(one.name) is not None}
     # What is the same in other words stays in Vault's words.
     after = {one.name: wanted[one.name] for one in differing}
     body.update(after)
-    if rewrite:
-        body.update({one.name: wanted[one.name] for one in secrets})
+    body.update({one.name: wanted[one.name] for one in secrets})
     value = {**current, **after} if check_mode else write(body)
     before = {one.name: current.get(one.name) for one in differing}
-    if rewrite and secrets:
-        after.update({one.name: "rewritten" for one in secrets})
+    after.update({one.name: "rewritten" for one in secrets})
     return Change(True, value, before, after)
 
 

@@ -54,7 +54,8 @@ options:
   update_secrets:
     description:
       - When the secrets O(secret_access_key), O(client_secret), O(credentials) and O(tsig_secret) are written.
-      - V(on_create) writes them when the provider is created, and leaves them alone afterwards.
+      - V(on_create) writes them when the provider is created, and afterwards only with a change of the option that tells which
+        secret it is, O(access_key_id), O(client_id) or O(tsig_key_name).
       - V(always) writes them whenever the task runs, which then always reports a change.
     type: str
     choices: [on_create, always]

@@ -109,6 +109,15 @@ def test_a_secret_is_rewritten_only_on_demand_and_never_shown() -> None:
     assert change.diff() == {"before": {}, "after": {"secret": "rewritten"}}
 
 
+def test_a_secret_is_written_with_what_tells_which_it_is() -> None:
+    secret_of_note = THING._replace(fields=(Field("note"), Field("secret", write_only=True, of="note")))
+    store = Store(dict(THERE))
+    change = store.ensure(resource=secret_of_note, wanted={"note": "new", "secret": "s3cret"})
+    assert store.written == [{"note": "new", "secret": "s3cret"}]
+    assert change.diff() == {"before": {"note": ""}, "after": {"note": "new", "secret": "rewritten"}}
+    assert not Store(dict(THERE)).ensure(resource=secret_of_note, wanted={"note": "", "secret": "other"}).changed
+
+
 def test_rewriting_without_a_secret_changes_nothing() -> None:
     assert not Store(dict(THERE)).ensure(wanted={"note": ""}, rewrite=True).changed
 

@@ -332,10 +332,10 @@ def test_what_a_method_cannot_do_without(vault: FakeVault, method: str, missing:
     [
         (
             REFUSED,
-            "The login with auth_method approle at auth/approle failed: invalid role or secret ID. Check role_id",
+            "The login with auth_method approle at auth/approle failed: invalid role or secret ID. Check role_id and secret_id, mount",
         ),
         (Answer(status=403, errors=["permission denied"]), "failed: permission denied. Check"),
-        (Answer(status=404, errors=[]), "failed: status 404. Check role_id, mount_point and namespace"),
+        (Answer(status=404, errors=[]), "failed: status 404. Check role_id and secret_id, mount_point and namespace"),
         (Answer({}), "was answered without a token"),
         (Answer(None, auth={"client_token": ""}), "was answered without a token"),
     ],

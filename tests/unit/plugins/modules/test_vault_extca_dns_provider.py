@@ -88,6 +88,17 @@ def test_the_secret_is_rewritten_where_that_is_wanted(vault: FakeVault, run_modu
     assert result["diff"] == {"before": {}, "after": {"tsig_secret": "rewritten"}}
 
 
+def test_another_key_brings_its_secret_along(vault: FakeVault, run_module: RunModule) -> None:
+    vault.on("GET", PATH, provider())
+    vault.on("POST", PATH, provider(tsig_key_name="vault-2"))
+    result = run_module(MODULE, {**OPTIONS, "tsig_key_name": "vault-2"}, diff=True)
+    assert (vault.sent[1].body["tsig_key_name"], vault.sent[1].body["tsig_secret"]) == ("vault-2", SECRET)
+    assert result["diff"] == {
+        "before": {"tsig_key_name": "vault"},
+        "after": {"tsig_key_name": "vault-2", "tsig_secret": "rewritten"},
+    }
+
+
 def test_an_existing_provider_needs_no_secret_and_no_repetition(vault: FakeVault, run_module: RunModule) -> None:
     vault.on("GET", PATH, provider())
     assert run_module(MODULE, {"name": "internal", "type": "rfc2136"})["changed"] is False
