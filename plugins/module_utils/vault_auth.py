@@ -113,7 +113,7 @@ def log_in(connection: Any, client: Any, settings: VaultSettings) -> bool:
         said = "; ".join(" ".join(one.split()) for one in error.errors) or f"status {error.status}"
         raise LoginFailed(
             f"The login with auth_method {method} at auth/{mount_point or method.split('_')[0]} failed: {said.rstrip('.')}. "
-            f"Check {' and '.join(row.required) or 'its credentials'}, mount_point and namespace.",
+            f"Check {_shown(options, row) or 'its credentials'}, mount_point and namespace.",
             status=error.status,
             path=error.path,
         ) from None
@@ -121,6 +121,12 @@ def log_in(connection: Any, client: Any, settings: VaultSettings) -> bool:
     connection.hide(client.token)
     # A batch token cannot be revoked; it ends by itself.
     return bool(options.get("revoke_token", True)) and auth.get("token_type") != "batch"
+
+
+def _shown(options: Options, row: AuthMethod) -> str:
+    """What a login has shown to Vault: the options that it needs, and those of the others that can be wrong."""
+    optional = [name for name in ("secret_id", "jwt") if options.get(name)]
+    return " and ".join(dict.fromkeys([*row.required, *optional]))
 
 
 def find_token(settings: VaultSettings) -> str:
