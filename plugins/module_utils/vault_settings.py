@@ -114,7 +114,7 @@ class VaultSettings:
         from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ResponseError
         from urllib3.util import Retry
 
-        given = self.value("retries")
+        given = _read_dictionary("retries", self.value("retries"))
         if given in (None, "", 0, "0", False):
             return 0
         if isinstance(given, Mapping):
@@ -183,20 +183,9 @@ class VaultSettings:
         return file.name
 
     def _proxies(self) -> Dict[str, str]:
-        given = self.value("proxies")
+        given = _read_dictionary("proxies", self.value("proxies"))
         if not given:
             return {}
-        if isinstance(given, str) and given.lstrip().startswith("{"):
-            import ast
-            import json
-
-            try:
-                given = json.loads(given)
-            except ValueError:
-                try:
-                    given = ast.literal_eval(given)
-                except (ValueError, SyntaxError):
-                    raise InvalidInput("proxies looks like a dictionary, but is neither JSON nor Python.") from None
         if isinstance(given, Mapping):
             return {str(scheme): str(url) for scheme, url in given.items()}
         return {"http": str(given), "https": str(given)}
@@ -212,6 +201,22 @@ class VaultSettings:
             return None
         _check_pair(certificate, key or certificate)
         return (certificate, key) if key else certificate
+
+
+def _read_dictionary(option: str, given: Any) -> Any:
+    """An option's value, with a text that is a dictionary (of the environment, or of ansible.cfg) read as one."""
+    if not isinstance(given, str) or not given.lstrip().startswith("{"):
+        return given
+    import ast
+    import json
+
+    try:
+        return json.loads(given)
+    except ValueError:
+        try:
+            return ast.literal_eval(given)
+        except (ValueError, SyntaxError, TypeError):  # the last for a list as a key
+            raise InvalidInput(f"{option} looks like a dictionary, but is neither JSON nor Python.") from None
 
 
 def _check_pair(certificate: str, key: str) -> None:

@@ -354,7 +354,10 @@ def test_a_missing_hvac_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         ({}, {"retries": "many"}, "retries 'many' is neither a number"),
         ({}, {"retries": True}, "retries True is neither"),
         ({}, {"retries": {"speed": 1}}, "retries cannot be used"),
-        ({}, {"proxies": "{not: closed"}, "neither JSON nor Python"),
+        ({}, {"proxies": "{not: closed"}, "proxies looks like a dictionary, but is neither JSON nor Python"),
+        ({}, {"retries": "{not: closed"}, "retries looks like a dictionary, but is neither JSON nor Python"),
+        ({}, {"retries": "{[]: 1}"}, "retries looks like a dictionary"),
+        ({}, {"retries": "{1}"}, "is neither a number of retries nor a dictionary"),
         ({}, {"ca_cert": "/no/such/ca"}, "ca_cert '/no/such/ca' does not exist"),
         ({"VAULT_SKIP_VERIFY": "maybe"}, {}, "VAULT_SKIP_VERIFY is 'maybe'"),
         ({}, {"cert_auth_public_key": "/no/such/cert"}, "cert_auth_public_key '/no/such/cert' does not exist"),
@@ -479,7 +482,15 @@ def test_proxies_are_an_address_or_a_table(
 
 @pytest.mark.parametrize(
     ("given", "total", "warned"),
-    [(3, 3, 1), ("3", 3, 1), ({"total": 2, "backoff_factor": 0}, 2, 1), (0, 0, 0), (None, 0, 0)],
+    [
+        (3, 3, 1),
+        ("3", 3, 1),
+        ({"total": 2, "backoff_factor": 0}, 2, 1),
+        ('{"total": 2, "raise_on_status": false}', 2, 1),
+        ("{'total': 2}", 2, 1),
+        (0, 0, 0),
+        (None, 0, 0),
+    ],
 )
 @pytest.mark.parametrize("action", ["warn", "ignore"])
 def test_retries_warn_unless_told_otherwise(
