@@ -67,8 +67,9 @@ class UnfinishedWork:
         self.values = {}
 
     def forget(self) -> None:
-        """The work is done: remove the record."""
-        with contextlib.suppress(FileNotFoundError):
+        """The work is done: remove the record, or where the directory does not allow that any more, leave it empty."""
+        self.start_anew()
+        with contextlib.suppress(OSError):
             os.unlink(self.path)
 
     def close(self) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -42,6 +43,22 @@ def test_what_was_noted_is_there_for_the_next_run(tmp_path: Path) -> None:
     assert again.values == {"order_id": "two", "ordering": True}
     again.close()
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_record_that_cannot_be_removed_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "record"
+    work = opened(path)
+    work.note(order_id="one")
+
+    def refuse(_path: str) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    work.forget()
+    work.close()
+    again = opened(path)
+    assert again.is_empty
+    again.close()
 
 
 @pytest.mark.parametrize("room", [0, 1])
