@@ -26,6 +26,12 @@ from .uses import Place
 _mounts = itertools.count(1)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Why the first try failed of what was tried again, which nobody would see otherwise."""
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.write_line(f"tried again: {report.nodeid}\n{report.longreprtext[-2000:]}")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def quiet_environment() -> Iterator[None]:
     """No setting of the user's Vault reaches a test, and waiting looks again as soon as services next door can answer."""

@@ -66,6 +66,7 @@ class Matrix:
 
     def column(self, module: str) -> tuple[dict[str, str], dict[str, str]]:
         """A module's letters by fault, and what it said. Raises Misbehaviour."""
+        self._stage.renew()
         letters, words = {}, {}
         for fault in FAULTS:
             letters[fault.title], said = self.cell(module, fault)

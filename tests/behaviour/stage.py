@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,9 @@ class Stage:
     engine: Engine
     bind: Bind
     directory: Path
-    known: str = field(default_factory=fresh_name)
+    known: str = ""
     known_order: str = ""
-    spare: str = field(default_factory=fresh_name)  # as known, for certificates that are revoked
+    spare: str = ""  # as known, for certificates that are revoked
     ahead: float = 0.0  # seconds that the Vault's clock is ahead of this host's
 
     @property
@@ -62,6 +62,12 @@ class Stage:
         """Let the Vault's clock jump ahead."""
         self.bench.dev("POST", "clock", {"advance": seconds})
         self.ahead += seconds
+
+    def renew(self) -> None:
+        """Names that nobody has ordered yet: what was left behind for the others is found no more."""
+        self.known, self.spare = fresh_name(), fresh_name()
+        self.known_order = self.engine.issue(self.known)
+        self.engine.issue(self.spare)
 
     def restart(self) -> None:
         """Stop the Vault and start it again; time does not go back."""
@@ -107,8 +113,7 @@ def raised(directory: Path) -> Iterator[Stage]:
         bench.api("POST", f"sys/mounts/{engine.mount}", {"type": "pki-external-ca"})
         engine.furnish()
         stage = Stage(bench, engine, bind, directory)
-        stage.known_order = engine.issue(stage.known)
-        engine.issue(stage.spare)
+        stage.renew()
         yield stage
 
 
